@@ -1,0 +1,29 @@
+PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
+VENV_PYTHON := .venv/bin/python
+
+.PHONY: up demo test lint format venv venv-dev
+.DEFAULT_GOAL := up
+
+# Everything in one process, on 127.0.0.1:$PORT (8000).
+up: venv
+	@exec $(VENV_PYTHON) manage.py up
+
+# One minute: breaks small services and shows how each is found, diagnosed, healed and verified.
+demo: venv
+	@exec $(VENV_PYTHON) manage.py demo
+
+# All tests on real services, which are installed (Debian, root) and started where missing.
+test: venv-dev
+	@$(VENV_PYTHON) -m tests.testbed.install
+	@exec $(VENV_PYTHON) -m tests.testbed.run
+
+lint: venv-dev
+	@exec $(VENV_PYTHON) tools/lint.py
+
+format: venv-dev
+	$(VENV_PYTHON) -m ruff check --fix --quiet .
+	$(VENV_PYTHON) -m ruff format --quiet .
+
+venv venv-dev:
+	@test -n "$(PYTHON)" || { echo "Selfheal needs Python 3.11 or newer, and no python3 is in PATH; install one." >&2; exit 1; }
+	@"$(PYTHON)" tools/bootstrap.py $(if $(filter venv-dev,$@),--dev)

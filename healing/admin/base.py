@@ -1,0 +1,94 @@
+"""What all admin pages have in common: 50 rows a page, colours that mean something, histories that stay as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+
+from healing.core.types import ActionResult, AlertLevel, Health, Lifecycle
+from healing.models import AttemptState, HostState
+
+HEALTH_COLOURS = {
+    Health.HEALTHY.value: "success",
+    Health.UNHEALTHY.value: "danger",
+    Health.UNKNOWN.value: "warning",
+}
+LIFECYCLE_COLOURS = {
+    Lifecycle.RUNNING.value: "success",
+    Lifecycle.STARTING.value: "info",
+    Lifecycle.STOPPING.value: "info",
+    Lifecycle.RESTARTING.value: "warning",
+    Lifecycle.PAUSED.value: "info",
+    Lifecycle.EXITED.value: "danger",
+    Lifecycle.DEAD.value: "danger",
+    Lifecycle.QUARANTINED.value: "danger",
+}
+RESULT_COLOURS = {
+    ActionResult.SUCCESS.value: "success",
+    ActionResult.FAILED.value: "danger",
+    ActionResult.PENDING.value: "warning",
+}
+ATTEMPT_COLOURS = {
+    AttemptState.SUCCEEDED.value: "success",
+    AttemptState.FAILED.value: "danger",
+    AttemptState.WITHDRAWN.value: "warning",
+    AttemptState.INTENDED.value: "info",
+    AttemptState.CALLED.value: "info",
+    AttemptState.VERIFYING.value: "info",
+}
+LEVEL_COLOURS = {
+    AlertLevel.INFO.value: "info",
+    AlertLevel.WARNING.value: "warning",
+    AlertLevel.ERROR.value: "danger",
+    AlertLevel.CRITICAL.value: "danger",
+}
+HOST_COLOURS = {HostState.UP.value: "success", HostState.DOWN.value: "danger", HostState.NEW.value: "warning"}
+
+
+def labelled(value: str) -> str | None:
+    """What a label column shows: the word, which also chooses its colour; None shows a dash."""
+    return value.replace("_", " ") or None
+
+
+class HealingAdmin(ModelAdmin):
+    """Base of every page."""
+
+    list_per_page = 50
+    list_max_show_all = 200
+    show_full_result_count = False
+    list_filter_submit = True
+    list_fullwidth = True
+    warn_unsaved_form = True
+
+    def note(self, request: HttpRequest, rows: list[Any], what: str) -> None:
+        """Write into the admin's own history who did what to which rows."""
+        LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, change_message=what)
+
+    def back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer a dialog by returning to the object's page: htmx follows HX-Redirect, a plain form a redirect."""
+        meta = self.opts
+        url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=(object_id,))
+        if request.headers.get("HX-Request"):
+            return HttpResponse(headers={"HX-Redirect": url})
+        return HttpResponseRedirect(url)
+
+
+class ReadOnlyAdmin(HealingAdmin):
+    """A history or a state of our own: seen, never edited."""
+
+    warn_unsaved_form = False
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

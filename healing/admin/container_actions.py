@@ -1,0 +1,141 @@
+"""What people may do with containers: check, heal, pause, resume, release, switch on and off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.forms import BaseDialogForm
+
+from healing.admin.scopes import PauseMixin
+from healing.core.errors import PluginError
+from healing.models import Container
+from healing.signals import bump_revision
+
+_MESSAGES_SHOWN = 5
+
+
+def _dialog(title: str, description: str) -> Any:
+    return {
+        "title": title,
+        "description": description,
+        "form_class": BaseDialogForm,
+        "form_submit_text": title,
+    }
+
+
+_CHECK = _dialog("Check now", "A worker looks at this container at once.")
+_HEAL = _dialog("Heal now", "The container is restarted now, whatever its back-off or quarantine say; never through a pause.")
+_RELEASE = _dialog("Release", "Ends the quarantine: budget and back-off begin anew.")
+
+
+class ContainerActions(PauseMixin):
+    """Actions in the list and on the page."""
+
+    actions = (
+        "check_selected", "heal_selected", "pause_selected", "resume_selected", "release_selected",
+        "enable_selected", "disable_selected",
+    )  # fmt: skip
+    actions_detail = ("check_this", "heal_this", "pause_this", "resume_this", "release_this")
+
+    @action(description="Check now", permissions=["change"])
+    def check_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        _check_now(ids)
+        self.message_user(request, f"Asked for a check of {len(ids)} containers.", messages.SUCCESS)
+
+    @action(description="Heal now", permissions=["change"])
+    def heal_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        self._each(request, queryset, _heal_now, "Heal asked for by hand.", "Healing {}.")
+
+    @action(description="Release from quarantine", permissions=["change"])
+    def release_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        self._each(request, queryset, _release, "Released from quarantine.", "Released {}.")
+
+    @action(description="Enable (supervise)", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        self._switch(request, queryset, True)
+
+    @action(description="Disable (leave alone)", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        self._switch(request, queryset, False)
+
+    @action(description="Check now", permissions=["change"], icon="stethoscope", dialog=_CHECK)
+    def check_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        self.check_selected.__wrapped__(self, request, Container.objects.filter(pk=object_id))
+        return self.back(request, object_id)
+
+    @action(description="Heal now", permissions=["change"], icon="healing", dialog=_HEAL)
+    def heal_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        self.heal_selected.__wrapped__(self, request, Container.objects.filter(pk=object_id))
+        return self.back(request, object_id)
+
+    @action(description="Release", permissions=["change"], icon="lock_open", dialog=_RELEASE)
+    def release_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        self.release_selected.__wrapped__(self, request, Container.objects.filter(pk=object_id))
+        return self.back(request, object_id)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Container],
+        act: Callable[[Container], object],
+        noted: str,
+        told: str,
+    ) -> None:
+        """Act on one after another; what is refused is told with its reason and stops nothing else."""
+        done: list[Container] = []
+        refused: list[str] = []
+        for container in queryset.select_related("host", "service", "project", "health"):
+            try:
+                act(container)
+            except (PluginError, ValueError) as error:
+                refused.append(f"{container.name}: {error}")
+            else:
+                done.append(container)
+        if done:
+            self.note(request, done, noted)
+            self.message_user(request, told.format(_names(done)), messages.SUCCESS)
+        for line in refused[:_MESSAGES_SHOWN]:
+            self.message_user(request, line, messages.ERROR)
+        if len(refused) > _MESSAGES_SHOWN:
+            self.message_user(request, f"… and {len(refused) - _MESSAGES_SHOWN} more were refused.", messages.ERROR)
+
+    def _switch(self, request: HttpRequest, queryset: QuerySet[Container], monitored: bool) -> None:
+        rows = list(queryset.exclude(monitored=monitored))
+        Container.objects.filter(pk__in=[row.pk for row in rows]).update(monitored=monitored)
+        bump_revision()
+        word = "Enabled" if monitored else "Disabled"
+        self.note(request, rows, f"{word}.")
+        if monitored:
+            _check_now([row.pk for row in rows])
+        self.message_user(request, f"{word} {len(rows)} containers.", messages.SUCCESS)
+
+
+def _names(containers: list[Container]) -> str:
+    names = ", ".join(container.name for container in containers[:_MESSAGES_SHOWN])
+    more = len(containers) - _MESSAGES_SHOWN
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _check_now(ids: list[int]) -> None:
+    from healing import tasks
+
+    tasks.check_now(ids)
+
+
+def _heal_now(container: Container) -> object:
+    from healing import commands
+
+    return commands.heal_now(container)
+
+
+def _release(container: Container) -> object:
+    from healing import commands
+
+    return commands.release(container)

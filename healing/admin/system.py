@@ -1,0 +1,96 @@
+"""Selfheal's own state: heartbeats, shards, and the switch that pauses everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import truncatechars
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.decorators import display
+
+from healing.admin.base import ReadOnlyAdmin
+from healing.admin.html import evidence
+from healing.admin.scopes import PauseMixin
+from healing.models import CheckShard, Heartbeat, SystemState, Trouble
+
+
+@admin.register(SystemState)
+class SystemStateAdmin(PauseMixin, ReadOnlyAdmin):
+    """One row: what all processes must agree on, and the pause of everything."""
+
+    list_display = ("__str__", "config_revision", "pause_shown", "paused_reason")
+    actions = None
+    actions_detail = ("pause_this", "resume_this")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody edits the row; who may change it may pause and resume (every field is read-only)."""
+        return bool(request.user.has_perm("healing.change_systemstate"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("config_revision", "paused_until", "paused_reason")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        SystemState.objects.get_or_create(pk=1)
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        extra = {"show_save": False, "show_save_and_continue": False, **(extra_context or {})}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, extra)
+        return response
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
+    """When each part of Selfheal last showed that it works."""
+
+    list_display = ("name", "at", "age")
+    search_fields = ("name",)
+    fields = ("name", "at", "details_page")
+    readonly_fields = ("details_page",)
+
+    @display(description="age", ordering="at")
+    def age(self, heartbeat: Heartbeat) -> str:
+        seconds = (timezone.now() - heartbeat.at).total_seconds()
+        return f"{seconds:.0f} s" if seconds < 120 else timesince(heartbeat.at)
+
+    @display(description="details")
+    def details_page(self, heartbeat: Heartbeat) -> SafeString:
+        return evidence(heartbeat.details)
+
+
+@admin.register(CheckShard)
+class CheckShardAdmin(ReadOnlyAdmin):
+    """Parts of hosts, each checked by one task at a time."""
+
+    list_display = ("host", "number", "checked_at", "next_due_at", "lease_until")
+    list_select_related = ("host",)
+    search_fields = ("host__name",)
+
+
+@admin.register(Trouble)
+class TroubleAdmin(ReadOnlyAdmin):
+    """What is or was wrong with Selfheal's own sight."""
+
+    list_display = ("key", "open_shown", "since", "resolved_at", "message_shown")
+    list_filter = (("resolved_at", admin.EmptyFieldListFilter), ("since", RangeDateTimeFilter))
+    search_fields = ("key", "message")
+
+    @display(description="state", label={"open": "danger", "over": "success"})
+    def open_shown(self, trouble: Trouble) -> str:
+        return "open" if trouble.resolved_at is None else "over"
+
+    @display(description="message")
+    def message_shown(self, trouble: Trouble) -> str:
+        return truncatechars(trouble.message, 120)

@@ -1,0 +1,16 @@
+"""The healing app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class HealingConfigApp(AppConfig):
+    name = "healing"
+    verbose_name = "Self-healing"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from healing import signals
+
+        signals.connect()

@@ -1,0 +1,158 @@
+"""What to do about a diagnosed failure, and why. Pure: decisions are data with a reason, also "do nothing"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from healing.core import lifecycle
+from healing.core.config import Config
+from healing.core.diagnose import Diagnosis
+from healing.core.limits import Budget
+from healing.core.status import Status
+from healing.core.types import EngineHealth, EngineState, Snapshot
+
+FLEET_CEILING = 64
+"""Heals under way over the whole fleet."""
+OBSERVE_EVERY = 10.0
+
+
+class Course(StrEnum):
+    """ACT now; WAIT and decide again at `not_before`; OBSERVE without acting; QUARANTINE; CLOSE, nothing is wrong."""
+
+    ACT = "act"
+    WAIT = "wait"
+    OBSERVE = "observe"
+    QUARANTINE = "quarantine"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the world looks like at the moment of decision. `attempts_made` are those of this failure."""
+
+    snapshot: Snapshot
+    status: Status
+    budget: Budget
+    paused_until: datetime | None = None
+    paused_by: str = ""
+    heals_under_way: int = 0
+    attempts_made: int = 0
+    forced: bool = False
+    is_trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    course: Course
+    reason: str
+    not_before: datetime | None = None
+
+
+def decide(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision:
+    """The first rule that forbids acting wins; a person's demand skips back-off and budget, never a pause."""
+    for rule in _RULES:
+        decision = rule(diagnosis, config, situation, now)
+        if decision is not None:
+            return decision
+    spent = situation.budget
+    text = f"attempt {spent.in_window + 1} of at most {spent.limit} in {config.restart_window:g} s"
+    return Decision(Course.ACT, f"{diagnosis.cause}; {text}" + ("; asked for by a person" if situation.forced else ""))
+
+
+def _observe(reason: str, now: datetime) -> Decision:
+    return Decision(Course.OBSERVE, reason, now + timedelta(seconds=OBSERVE_EVERY))
+
+
+def _nothing_wrong(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    snapshot, status = situation.snapshot, situation.status
+    if situation.forced:
+        return None
+    if snapshot.state is EngineState.EXITED and lifecycle.was_stopped_by_hand(status, snapshot):
+        return Decision(Course.CLOSE, "stopped by hand meanwhile")
+    if snapshot.state is EngineState.RUNNING and lifecycle.is_stopping(status, snapshot, now):
+        return Decision(Course.CLOSE, "told to stop by somebody meanwhile")
+    return None
+
+
+def _swarm(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    if not situation.snapshot.is_swarm_task:
+        return None
+    return _observe("a task of Docker Swarm: Swarm replaces it", now)
+
+
+def _paused(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    if situation.paused_until is not None and now < situation.paused_until:
+        return Decision(Course.WAIT, f"paused: {situation.paused_by}", situation.paused_until)
+    if situation.snapshot.state is EngineState.PAUSED:
+        return _observe("paused in the engine", now)
+    return None
+
+
+def _not_ours(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    if not diagnosis.may_act:
+        return _observe(diagnosis.why_not, now)
+    if situation.snapshot.state in (EngineState.RESTARTING, EngineState.REMOVING):
+        return _observe(f"the engine is {situation.snapshot.state.value} it", now)
+    if not config.auto_restart and not situation.forced:
+        return _observe("auto_restart is off: people are told, nothing is touched", now)
+    return None
+
+
+def _start_period(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    started = situation.snapshot.started_at
+    if situation.forced or situation.snapshot.state is not EngineState.RUNNING or started is None:
+        return None
+    if situation.snapshot.health is EngineHealth.UNHEALTHY and config.start_period == 0:
+        return None
+    until = started + timedelta(seconds=config.start_period)
+    return Decision(Course.WAIT, f"start period of {config.start_period:g} s", until) if now < until else None
+
+
+def _hardly_helps(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    limit = diagnosis.max_attempts
+    if limit is None or situation.attempts_made < limit or situation.forced:
+        return None
+    return _observe(f"{diagnosis.cause}: restarting was tried {limit} time{'s' * (limit > 1)} and does not help", now)
+
+
+def _limits(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    spent = situation.budget
+    if situation.forced:
+        return None
+    if situation.is_trial:
+        return _trial(situation, now)
+    if spent.window_is_spent:
+        return Decision(
+            Course.QUARANTINE,
+            f"budget spent: {spent.in_window} restarts within {config.restart_window:g} s (max_restarts {spent.limit})",
+        )
+    if spent.row_is_spent:
+        return Decision(
+            Course.QUARANTINE,
+            f"budget spent: {spent.in_row} restarts in a row without a lasting recovery (max_restarts {spent.limit})",
+        )
+    if spent.not_before is not None and now < spent.not_before:
+        return Decision(Course.WAIT, f"back-off of {spent.backoff:g} s", spent.not_before)
+    return None
+
+
+def _trial(situation: Situation, now: datetime) -> Decision | None:
+    if situation.attempts_made:
+        return Decision(Course.QUARANTINE, "the trial after quarantine did not help")
+    frees_at = situation.budget.frees_at
+    if frees_at is not None and now < frees_at:
+        return Decision(Course.WAIT, "trial after quarantine: the window has no room yet", frees_at)
+    return None
+
+
+def _ceiling(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    if situation.heals_under_way < FLEET_CEILING:
+        return None
+    return Decision(
+        Course.WAIT, f"{situation.heals_under_way} heals are under way (ceiling {FLEET_CEILING})", now + timedelta(seconds=1)
+    )
+
+
+_RULES = (_nothing_wrong, _swarm, _paused, _not_ours, _start_period, _hardly_helps, _limits, _ceiling)

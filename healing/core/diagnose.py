@@ -1,0 +1,281 @@
+"""From the evidence of one failed container to a cause that a person understands. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from healing.core import lifecycle
+from healing.core.exitcodes import meaning, signal_of
+from healing.core.status import Status
+from healing.core.types import AlertLevel, EngineHealth, EngineState, FailureType, ProbeResult, ProbeVerdict, Snapshot
+
+NEW_IMAGE = timedelta(minutes=30)
+"""A failure that begins so soon after the image has changed names the change as evidence."""
+LOG_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known about a failure at the moment of diagnosis."""
+
+    failure_type: FailureType
+    detected_message: str
+    snapshot: Snapshot
+    status: Status
+    now: datetime
+    logs: Sequence[str] = ()
+    probes: Sequence[ProbeResult] = ()
+    attempts_in_row: int = 0
+    previous_image_id: str = ""
+    image_changed_at: datetime | None = None
+    start_error: str = ""
+    """What the engine answered to our last attempt, where it refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """`cause` is a short stable phrase, `summary` a sentence. `may_act` False: restarting is not ours or cannot help.
+
+    `max_attempts` limits attempts below the budget where a restart hardly helps. `level` is the alert's.
+    """
+
+    cause: str
+    summary: str
+    failure_type: FailureType
+    level: AlertLevel = AlertLevel.WARNING
+    may_act: bool = True
+    why_not: str = ""
+    max_attempts: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+_TEXT_CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("disk full", re.compile(r"no space left on device|disk quota exceeded|\bENOSPC\b", re.I)),
+    ("port in use", re.compile(r"port is already allocated|address already in use|\bEADDRINUSE\b|bind.*in use", re.I)),
+    ("missing image", re.compile(r"no such image|image .*not found|manifest unknown", re.I)),
+    (
+        "command not found",
+        re.compile(r"executable file not found|no such file or directory: unknown|exec.*not found|: not found$", re.I),
+    ),
+)
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """The most specific cause that the evidence supports; the first rule that applies wins."""
+    for rule in _RULES:
+        found = rule(evidence)
+        if found is not None:
+            return _with_evidence(found, evidence)
+    raise AssertionError("the last rule always applies")
+
+
+def _dead(evidence: Evidence) -> Diagnosis | None:
+    if evidence.snapshot.state is not EngineState.DEAD:
+        return None
+    error = evidence.snapshot.error or "the engine names no error"
+    return Diagnosis(
+        "dead",
+        f"The engine has given this container up ({error}). Remove and recreate it.",
+        FailureType.CONTAINER_ERROR,
+        AlertLevel.ERROR,
+        may_act=False,
+        why_not="a dead container cannot be started (the engine answers 409)",
+    )
+
+
+def _engine_loop(evidence: Evidence) -> Diagnosis | None:
+    snapshot = evidence.snapshot
+    if snapshot.state is not EngineState.RESTARTING and not (
+        snapshot.is_running and snapshot.restart_policy.name in ("always", "unless-stopped", "on-failure")
+    ):
+        return None
+    if not lifecycle.is_crash_loop(evidence.status, evidence.now):
+        return None
+    text = f"It ends soon after every start ({meaning(snapshot.exit_code)}); the engine keeps restarting it."
+    return Diagnosis(
+        "crash loop",
+        text,
+        FailureType.CONTAINER_ERROR,
+        AlertLevel.ERROR,
+        may_act=False,
+        why_not=f"the engine's own restart policy ({snapshot.restart_policy.name}) is still at work",
+    )
+
+
+def _out_of_memory(evidence: Evidence) -> Diagnosis | None:
+    if not evidence.snapshot.oom_killed or evidence.snapshot.is_running:
+        return None
+    limit = evidence.snapshot.memory_limit
+    text = f"Out of memory: the kernel killed it at its limit of {_size(limit)}." if limit else "Out of memory."
+    return Diagnosis("out of memory", text, FailureType.CONTAINER_ERROR)
+
+
+def _text_cause(evidence: Evidence) -> Diagnosis | None:
+    texts = [evidence.start_error, evidence.snapshot.error]
+    if evidence.snapshot.state is EngineState.EXITED and evidence.snapshot.exit_code != 0:
+        texts += evidence.logs[-LOG_LINES:]
+    elif evidence.snapshot.health is EngineHealth.UNHEALTHY and evidence.snapshot.health_log:
+        texts.append(evidence.snapshot.health_log[-1].output)
+    for cause, pattern in _TEXT_CAUSES:
+        line = next((t for t in texts if t and pattern.search(t)), None)
+        if line is not None:
+            return _named(cause, line, evidence)
+    return None
+
+
+def _named(cause: str, line: str, evidence: Evidence) -> Diagnosis:
+    quoted = " ".join(line.split())[:300]
+    if cause == "disk full":
+        return Diagnosis(
+            cause,
+            f"A disk is full: {quoted}. Free space; a restart hardly helps.",
+            FailureType.CONTAINER_ERROR,
+            AlertLevel.CRITICAL,
+            max_attempts=1,
+        )
+    kind = evidence.failure_type
+    if evidence.start_error or evidence.snapshot.error:
+        kind = FailureType.CONTAINER_ERROR
+    return Diagnosis(cause, f"{cause.capitalize()}: {quoted}", kind)
+
+
+def _crash_loop(evidence: Evidence) -> Diagnosis | None:
+    if evidence.snapshot.state is not EngineState.EXITED:
+        return None
+    loops = lifecycle.quick_exits(evidence.status, evidence.now)
+    if max(loops, evidence.attempts_in_row) < lifecycle.LOOP_EXITS or loops == 0:
+        return None
+    text = f"Crash loop: it has ended {loops} times soon after its start ({meaning(evidence.snapshot.exit_code)})."
+    return Diagnosis("crash loop", text, evidence.failure_type, AlertLevel.ERROR)
+
+
+def _command_missing(evidence: Evidence) -> Diagnosis | None:
+    if evidence.snapshot.is_running or evidence.snapshot.exit_code not in (126, 127):
+        return None
+    return Diagnosis("command not found", _sentence(meaning(evidence.snapshot.exit_code)), evidence.failure_type)
+
+
+def _interrupted(evidence: Evidence) -> Diagnosis | None:
+    if evidence.status.interrupted_at is None or evidence.snapshot.is_running:
+        return None
+    text = f"It stopped together with its engine ({meaning(evidence.snapshot.exit_code)}) and was not started again."
+    return Diagnosis("stopped with its engine", text, evidence.failure_type)
+
+
+def _exited(evidence: Evidence) -> Diagnosis | None:
+    snapshot = evidence.snapshot
+    if snapshot.is_running or snapshot.state is EngineState.RESTARTING:
+        return None
+    number = signal_of(snapshot.exit_code)
+    if number == 9:
+        return Diagnosis("killed", "Killed from outside the engine (SIGKILL), not out of memory.", evidence.failure_type)
+    if number is not None:
+        return Diagnosis("killed", _sentence(meaning(snapshot.exit_code)), evidence.failure_type)
+    return Diagnosis(f"exit code {snapshot.exit_code}", _sentence(meaning(snapshot.exit_code)), evidence.failure_type)
+
+
+def _health_check(evidence: Evidence) -> Diagnosis | None:
+    if evidence.snapshot.health is not EngineHealth.UNHEALTHY:
+        return None
+    entry = evidence.snapshot.health_log[-1] if evidence.snapshot.health_log else None
+    output = " ".join(entry.output.split())[:500] if entry else ""
+    text = f"Its HEALTHCHECK fails{f' with exit code {entry.exit_code}' if entry else ''}"
+    return Diagnosis("health check failing", f"{text}: {output}" if output else f"{text}.", evidence.failure_type)
+
+
+def _probe(evidence: Evidence) -> Diagnosis | None:
+    failed = [probe for probe in evidence.probes if probe.verdict is ProbeVerdict.FAILED]
+    if not failed:
+        return None
+    hung = next((probe for probe in failed if probe.hung), None)
+    if hung is not None:
+        return Diagnosis("hung", f"Hung: the port is open, and no answer comes ({hung.message}).", evidence.failure_type)
+    text = "; ".join(f"{probe.name}: {probe.message}" for probe in failed)
+    return Diagnosis("probe failing", _sentence(text), evidence.failure_type)
+
+
+def _as_detected(evidence: Evidence) -> Diagnosis:
+    return Diagnosis("unknown", _sentence(evidence.detected_message), evidence.failure_type)
+
+
+_RULES = (
+    _dead,
+    _engine_loop,
+    _out_of_memory,
+    _text_cause,
+    _crash_loop,
+    _command_missing,
+    _interrupted,
+    _exited,
+    _health_check,
+    _probe,
+    _as_detected,
+)
+
+
+def _with_evidence(diagnosis: Diagnosis, evidence: Evidence) -> Diagnosis:
+    image = _image_change(evidence)
+    level, summary = diagnosis.level, diagnosis.summary
+    if image:
+        summary = f"{summary} The image was changed shortly before."
+        level = max(level, AlertLevel.ERROR, key=list(AlertLevel).index)
+    facts = _facts(evidence) | ({"image_change": image} if image else {})
+    return Diagnosis(
+        diagnosis.cause,
+        summary,
+        diagnosis.failure_type,
+        level,
+        diagnosis.may_act,
+        diagnosis.why_not,
+        diagnosis.max_attempts,
+        facts,
+    )
+
+
+def _image_change(evidence: Evidence) -> dict[str, str]:
+    changed = evidence.image_changed_at
+    if changed is None or not evidence.previous_image_id or evidence.now - changed > NEW_IMAGE:
+        return {}
+    return {
+        "from": evidence.previous_image_id,
+        "to": evidence.snapshot.image_id,
+        "image": evidence.snapshot.image,
+        "at": changed.isoformat(),
+    }
+
+
+def _facts(evidence: Evidence) -> dict[str, Any]:
+    snapshot = evidence.snapshot
+    return {
+        "state": snapshot.state.value,
+        "exit_code": snapshot.exit_code,
+        "oom_killed": snapshot.oom_killed,
+        "memory_limit": snapshot.memory_limit,
+        "engine_error": snapshot.error,
+        "health": snapshot.health.value,
+        "health_output": snapshot.health_log[-1].output[:2000] if snapshot.health_log else "",
+        "restart_policy": snapshot.restart_policy.name,
+        "restart_count": snapshot.restart_count,
+        "started_at": snapshot.started_at.isoformat() if snapshot.started_at else None,
+        "finished_at": snapshot.finished_at.isoformat() if snapshot.finished_at else None,
+        "image": snapshot.image,
+        "probes": [{"name": p.name, "verdict": p.verdict.value, "message": p.message} for p in evidence.probes],
+        "logs": list(evidence.logs[-LOG_LINES:]),
+    }
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _size(number: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:g} {unit}"
+        number //= 1024
+    return f"{number:g} GiB"

@@ -1,0 +1,61 @@
+"""What an engine event asks for, and how a stopping engine is told from a person who stops a container. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from healing.core.lifecycle import is_stop_signal
+from healing.core.types import Event, EventKind
+
+BATCH = timedelta(seconds=2)
+"""An engine that shuts down sends its stop signals within so long of each other."""
+LAST_DIE = timedelta(seconds=5)
+"""It ends its event stream so soon after the last container has died."""
+KEEP = timedelta(seconds=120)
+
+HINTS = frozenset(
+    {
+        EventKind.DIE,
+        EventKind.START,
+        EventKind.PAUSE,
+        EventKind.UNPAUSE,
+        EventKind.DESTROY,
+        EventKind.RENAME,
+        EventKind.HEALTHY,
+        EventKind.UNHEALTHY,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMemory:
+    """What a watcher remembers of one stream: recent stop signals by container, and the last death."""
+
+    stop_signals: Mapping[str, datetime] = field(default_factory=dict)
+    last_die_at: datetime | None = None
+
+
+def remember(memory: StreamMemory, event: Event, stop_signal: str = "") -> StreamMemory:
+    """Note a stop signal or a death. `stop_signal` is the container's own."""
+    if event.kind is EventKind.DIE:
+        return replace(memory, last_die_at=event.at)
+    if event.kind is not EventKind.KILL or not is_stop_signal(event.signal, stop_signal):
+        return memory
+    recent = {key: at for key, at in memory.stop_signals.items() if event.at - at < KEEP}
+    return replace(memory, stop_signals={**recent, event.container_id: event.at})
+
+
+def shutdown_began(memory: StreamMemory, ended_at: datetime) -> datetime | None:
+    """When the engine, whose stream ended at `ended_at`, began to stop its containers; None where it does not look so.
+
+    A shutdown is a batch of stop signals, the last death just before the end. Whether all containers were in the
+    batch is for the caller to ask: one that was spared means that somebody stopped the others.
+    """
+    if not memory.stop_signals or memory.last_die_at is None or ended_at - memory.last_die_at > LAST_DIE:
+        return None
+    last = max(memory.stop_signals.values())
+    if memory.last_die_at < last - BATCH:
+        return None
+    return min(at for at in memory.stop_signals.values() if last - at <= BATCH)

@@ -1,0 +1,139 @@
+"""Whether an attempt has worked. A restart that the engine accepted is not a recovery. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from healing.core.config import Config
+from healing.core.detect import UP_LONG_ENOUGH, health_message
+from healing.core.exitcodes import meaning
+from healing.core.types import EngineHealth, EngineState, ExecResult, ProbeResult, ProbeVerdict, Snapshot
+
+FIRST_LOOK = 1.0
+GROWTH = 1.6
+LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotVerified:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    until: datetime
+    reason: str
+
+
+Verdict = Verified | NotVerified | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One attempt as verification sees it. `call_ended`: the engine has answered, so no start can be still to come."""
+
+    guard_engine_id: str
+    guard_started_at: datetime | None
+    verify_until: datetime
+    looks: int = 0
+    call_ended: bool = True
+
+
+def deadline(answered_at: datetime, snapshot: Snapshot | None, config: Config) -> datetime:
+    """Until when a container may become healthy: verify_timeout after the end of its start period."""
+    own = snapshot.health_command.start_period if snapshot is not None else 0.0
+    return answered_at + timedelta(seconds=max(config.start_period, own) + config.verify_timeout)
+
+
+def verify(
+    trial: Trial,
+    snapshot: Snapshot | None,
+    health_command: ExecResult | None,
+    probes: Sequence[ProbeResult],
+    now: datetime,
+) -> Verdict:
+    """`health_command` is our own run of the container's HEALTHCHECK, None where it was not or could not be run."""
+    if snapshot is None:
+        return NotVerified("the container was removed")
+    if not _has_started(trial, snapshot):
+        return _not_started(trial, snapshot, now)
+    if snapshot.state in (EngineState.EXITED, EngineState.DEAD):
+        return NotVerified(f"stopped again: {meaning(snapshot.exit_code)}")
+    if snapshot.state is EngineState.RUNNING:
+        verdict = _judge_running(trial, snapshot, health_command, probes, now)
+        if verdict is not None:
+            return verdict
+    if now >= trial.verify_until:
+        return NotVerified(f"not healthy in time: {_last_news(snapshot, health_command, probes)}")
+    return Wait(min(_next_look(trial, snapshot, now), trial.verify_until), _last_news(snapshot, health_command, probes))
+
+
+def _has_started(trial: Trial, snapshot: Snapshot) -> bool:
+    if snapshot.id != trial.guard_engine_id:
+        return True
+    return snapshot.started_at is not None and snapshot.started_at != trial.guard_started_at
+
+
+def _not_started(trial: Trial, snapshot: Snapshot, now: datetime) -> Verdict:
+    if trial.call_ended:
+        return NotVerified(f"the engine has not started it ({snapshot.state.value})")
+    if now >= trial.verify_until:
+        return NotVerified("the engine did not answer, and has not started it")
+    return Wait(min(now + timedelta(seconds=_pause(trial, 5.0)), trial.verify_until), "waiting for the engine to start it")
+
+
+def _judge_running(
+    trial: Trial,
+    snapshot: Snapshot,
+    health_command: ExecResult | None,
+    probes: Sequence[ProbeResult],
+    now: datetime,
+) -> Verdict | None:
+    if snapshot.health is EngineHealth.UNHEALTHY:
+        return NotVerified("unhealthy again: " + health_message(snapshot))
+    if any(probe.verdict is not ProbeVerdict.PASSED for probe in probes):
+        return None
+    asked = [probe.name for probe in probes]
+    if snapshot.health_command.argv or snapshot.health is not EngineHealth.NONE:
+        if snapshot.health is EngineHealth.HEALTHY:
+            asked.append("HEALTHCHECK")
+        elif health_command is not None and health_command.exit_code == 0:
+            asked.append("its health command, run by us,")
+        else:
+            return None
+    if asked:
+        return Verified(f"healthy again: {', '.join(asked)} passed")
+    started = snapshot.started_at
+    up = (now - started).total_seconds() if started else 0.0
+    return Verified(f"up for {up:.0f} s") if up >= UP_LONG_ENOUGH else None
+
+
+def _next_look(trial: Trial, snapshot: Snapshot, now: datetime) -> datetime:
+    if not snapshot.health_command.argv and snapshot.started_at is not None:
+        up_at = snapshot.started_at + timedelta(seconds=UP_LONG_ENOUGH)
+        if up_at > now:
+            return up_at
+    return now + timedelta(seconds=_pause(trial, min(snapshot.health_command.interval, LONGEST_PAUSE)))
+
+
+def _pause(trial: Trial, longest: float) -> float:
+    return max(min(FIRST_LOOK * GROWTH**trial.looks, longest), 0.5)
+
+
+def _last_news(snapshot: Snapshot, health_command: ExecResult | None, probes: Sequence[ProbeResult]) -> str:
+    failing = [f"{p.name}: {p.message}" for p in probes if p.verdict is not ProbeVerdict.PASSED]
+    if failing:
+        return "; ".join(failing)
+    if health_command is not None and health_command.exit_code != 0:
+        output = " ".join(health_command.output.split())[:200]
+        return f"its health command answers {health_command.exit_code}" + (f": {output}" if output else "")
+    if snapshot.health is not EngineHealth.NONE:
+        return f"health is {snapshot.health.value}"
+    return f"state is {snapshot.state.value}"

@@ -1,0 +1,171 @@
+"""Which config and which probes apply to a container, with where each value came from; cached by configuration revision."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from healing.core.config import Ceiling, Config, Effective, Layer, parse_value, resolve
+from healing.core.errors import ConfigError
+from healing.core.labels import LabelSettings, read_labels
+from healing.core.probespec import ProbeSpec
+from healing.models import ConfigCeiling, Container, HealingConfig, Host, Probe, Project, Scope, Service, SystemState
+from healing.probes import parse as parse_probe
+
+DEFAULT_PROFILE = "default"
+
+
+class ConfigBook:
+    """All configuration at one revision. Reads of containers that were asked for before cost nothing."""
+
+    def __init__(self, state: SystemState) -> None:
+        self.revision = state.config_revision
+        self._system = state
+        self._profiles = {config.pk: config for config in HealingConfig.objects.all()}
+        self._by_name = {config.name: config for config in self._profiles.values()}
+        self._scopes: dict[type[Scope], dict[int, Scope]] = {
+            model: {scope.pk: scope for scope in model._default_manager.all()} for model in (Host, Project, Service)
+        }
+        self._ceilings = list(ConfigCeiling.objects.all())
+        self._probes: dict[tuple[str, int], list[Probe]] = defaultdict(list)
+        for probe in Probe.objects.filter(enabled=True):
+            key = ("container", probe.container_id) if probe.container_id else ("service", probe.service_id or 0)
+            self._probes[key].append(probe)
+        self._effective: dict[int, Effective] = {}
+        self._specs: dict[int, tuple[ProbeSpec, ...]] = {}
+
+    def knows(self, container_id: int) -> bool:
+        return container_id in self._effective
+
+    def effective(self, container: Container) -> Effective:
+        found = self._effective.get(container.pk)
+        if found is None:
+            found = self._resolve(container)
+            if container.pk is not None:
+                self._effective[container.pk] = found
+        return found
+
+    def config(self, container: Container) -> Config:
+        return self.effective(container).config
+
+    def probes(self, container: Container) -> tuple[ProbeSpec, ...]:
+        """Our own probes of this container: its labels', its own rows', its service's; the nearest wins by name."""
+        found = self._specs.get(container.pk)
+        if found is None:
+            found = tuple(self._probe_specs(container).values())
+            self._specs[container.pk] = found
+        return found
+
+    def paused(self, container: Container, now: datetime) -> tuple[datetime | None, str]:
+        """Until when, and by whom, this container is paused; (None, "") where it is not."""
+        scopes: list[tuple[str, Scope | SystemState | None]] = [
+            ("everything", self._system),
+            (f"host {self._name(Host, container.host_id)}", self._scope(Host, container.host_id)),
+            ("its project", self._scope(Project, container.project_id)),
+            ("its service", self._scope(Service, container.service_id)),
+            ("the container", container),
+        ]
+        until, by = None, ""
+        for name, scope in scopes:
+            end = scope.paused_until if scope is not None else None
+            if end is not None and end > now and (until is None or end > until):
+                until, by = end, f"{name} is paused" + (f" ({scope.paused_reason})" if scope and scope.paused_reason else "")
+        return until, by
+
+    def _scope(self, model: type[Scope], pk: int | None) -> Scope | None:
+        return self._scopes[model].get(pk) if pk is not None else None
+
+    def _name(self, model: type[Scope], pk: int | None) -> str:
+        return str(self._scope(model, pk) or pk)
+
+    def _resolve(self, container: Container) -> Effective:
+        labels = read_labels(container.labels)
+        warnings = list(labels.warnings)
+        layers = [*self._written_layers(container), *self._label_layers(labels, warnings)]
+        ceilings = [
+            Ceiling(row.field, row.minimum, row.maximum)
+            for row in self._ceilings
+            if row.host_id is None or row.host_id == container.host_id
+        ]
+        return resolve(layers, ceilings, warnings)
+
+    def _written_layers(self, container: Container) -> list[Layer]:
+        layers = []
+        if (default := self._by_name.get(DEFAULT_PROFILE)) is not None:
+            layers.append(Layer("profile default", default.values()))
+        layers.append(Layer("restart policy and HEALTHCHECK", _parsed(container.mapped)))
+        scopes: list[tuple[str, Scope | None]] = [
+            ("host", self._scope(Host, container.host_id)),
+            ("project", self._scope(Project, container.project_id)),
+            ("service", self._scope(Service, container.service_id)),
+            ("container", container),
+        ]
+        for word, scope in scopes:
+            config = self._profiles.get(scope.config_id) if scope is not None and scope.config_id else None
+            if config is not None:
+                layers.append(Layer(f"{word} {scope}: config {config.name}", config.values()))
+        return layers
+
+    def _label_layers(self, labels: LabelSettings, warnings: list[str]) -> list[Layer]:
+        layers = []
+        if labels.profile:
+            profile = self._by_name.get(labels.profile)
+            if profile is None:
+                known = ", ".join(sorted(self._by_name))
+                warnings.append(f"label selfheal.config={labels.profile!r} is ignored: there are {known}")
+            else:
+                layers.append(Layer(f"label selfheal.config={labels.profile}", profile.values()))
+        layers.extend(Layer(f"label selfheal.{name}", {name: value}) for name, value in labels.values.items())
+        return layers
+
+    def _probe_specs(self, container: Container) -> dict[str, ProbeSpec]:
+        specs: dict[str, ProbeSpec] = {}
+        rows = [*self._probes[("service", container.service_id or 0)], *self._probes[("container", container.pk)]]
+        for row in rows:
+            try:
+                specs[row.name] = parse_probe(row.name, row.target, row.options)
+            except ConfigError:
+                continue  # refused by the admin's form; a row written past it must not stop the sweep
+        for name, text in read_labels(container.labels).probes.items():
+            specs[name] = parse_probe(name, text)
+        return specs
+
+
+def _parsed(raw: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        try:
+            values[name] = parse_value(name, value)
+        except ConfigError:
+            continue  # the engine's own values can lie outside our ranges; the layer before then counts
+    return values
+
+
+_lock = threading.Lock()
+_current: ConfigBook | None = None
+
+
+def config_book() -> ConfigBook:
+    """The book at the newest revision: one query where nothing has changed."""
+    global _current
+    state = SystemState.objects.filter(pk=1).first() or SystemState(pk=1)
+    book = _current
+    if book is not None and book.revision == state.config_revision:
+        return book
+    with _lock:
+        if _current is None or _current.revision != state.config_revision:
+            _current = ConfigBook(state)
+        return _current
+
+
+def forget_book() -> None:
+    """For tests, whose databases are emptied behind the book's back."""
+    global _current
+    _current = None
+
+
+def effective_config(container: Container) -> Effective:
+    """The config that applies to one container now, with the origin of each value and the warnings."""
+    return config_book().effective(container)

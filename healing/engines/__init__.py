@@ -1,0 +1,69 @@
+"""Container engines behind one small interface: docker (also Podman), process, and the shipped fake.
+
+`open_engine` is the only way in. Built-ins stand in `ENGINES`; other kinds come from entry points of the
+group `selfheal.engines`, each a callable that takes an EngineConfig and returns an Engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import cast
+
+from healing.core.errors import ConfigError
+from healing.core.ports import Engine, EngineConfig
+from healing.engines.address import default_docker_address, docker_config, parse_address
+
+__all__ = ["ENGINES", "default_docker_address", "docker_config", "engine_kinds", "open_engine", "parse_address"]
+
+ENTRY_POINT_GROUP = "selfheal.engines"
+
+EngineFactory = Callable[[EngineConfig], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """Where a built-in engine's class is, and the address schemes that it understands."""
+
+    path: str
+    schemes: tuple[str, ...]
+
+
+ENGINES = {
+    "docker": BuiltIn("healing.engines.docker:DockerEngine", ("unix", "tcp", "ssh")),
+    "podman": BuiltIn("healing.engines.docker:DockerEngine", ("unix", "tcp", "ssh")),
+    "process": BuiltIn("healing.engines.process:ProcessEngine", ("process",)),
+    "fake": BuiltIn("healing.engines.fake:FakeEngine", ("fake",)),
+}
+
+
+def engine_kinds() -> list[str]:
+    """All kinds that `open_engine` knows, built-in and installed."""
+    return sorted({*ENGINES, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def open_engine(config: EngineConfig) -> Engine:
+    """The engine for `config`. Connects to nothing yet; raise ConfigError for an unknown kind or a bad address."""
+    if config.timeout <= 0:
+        raise ConfigError("timeout", f"{config.timeout:g} is not a time to wait: write a number of seconds above 0")
+    built_in = ENGINES.get(config.kind)
+    if built_in is None:
+        return _installed(config.kind)(config)
+    scheme = parse_address(config.address).scheme
+    if scheme not in built_in.schemes:
+        wanted = " or ".join(f"{name}://" for name in built_in.schemes)
+        raise ConfigError("address", f"{config.address!r} is no address of a {config.kind} engine: write {wanted}")
+    return _load(built_in.path)(config)
+
+
+def _load(path: str) -> EngineFactory:
+    module, _, name = path.partition(":")
+    return cast(EngineFactory, getattr(import_module(module), name))
+
+
+def _installed(kind: str) -> EngineFactory:
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=kind):
+        return cast(EngineFactory, point.load())
+    raise ConfigError("kind", f"unknown engine kind {kind!r}: write one of {', '.join(engine_kinds())}")

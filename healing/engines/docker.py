@@ -1,0 +1,174 @@
+"""The Docker engine, and Podman through the same API.
+
+Reads go over kept-alive connections of our own (docker_http), actions through the docker package's low-level
+client (docker_actions), the event stream and exec output over one connection each. Nothing is ever retried,
+except a read whose kept connection turned out stale.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from healing.core.errors import ContainerNotFound, EngineRefused
+from healing.core.ports import EngineConfig
+from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
+from healing.engines.docker_actions import DockerActions
+from healing.engines.docker_connect import Connector, check_tls
+from healing.engines.docker_errors import not_an_engine, refusal
+from healing.engines.docker_events import EventReader, engine_time, events_query
+from healing.engines.docker_exec import run_in_container
+from healing.engines.docker_http import EngineHTTP
+from healing.engines.docker_logs import last_lines
+from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_summary
+
+# What this module was written against; an engine that is older, or no longer speaks it, sets its own.
+NEWEST_API = (1, 51)
+PING_TIMEOUT = 3.0
+
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+class DockerEngine:
+    """One Docker or Podman engine. Safe for use by several threads; connects when first asked."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        check_tls(config)
+        self._timeout = config.timeout
+        self._http = EngineHTTP(Connector(config))
+        self._lock = threading.Lock()
+        self._actions: DockerActions | None = None
+        self._api = ""
+        self._readers: set[EventReader] = set()
+
+    def info(self) -> EngineInfo:
+        version = self._version(self._timeout)
+        return parse_info(version, _mapping(self._get("/info", "info")))
+
+    def list(self) -> Sequence[Summary]:
+        rows = self._get("/containers/json", "list of containers", {"all": "1"})
+        if not isinstance(rows, list):
+            raise not_an_engine(self._http.address, str(rows))
+        return [parse_summary(_mapping(row)) for row in rows]
+
+    def inspect(self, container_id: str) -> Snapshot:
+        return parse_snapshot(_mapping(self._get(f"{_path(container_id)}/json", f"inspect {container_id}")))
+
+    def restart(self, container_id: str, stop_timeout: float, deadline: float) -> None:
+        query = {"t": str(math.ceil(stop_timeout))}
+        self._act(f"{_path(container_id)}/restart", f"restart {container_id}", deadline, query)
+
+    def start(self, container_id: str, deadline: float) -> None:
+        self._act(f"{_path(container_id)}/start", f"start {container_id}", deadline)
+
+    def logs(self, container_id: str, tail: int) -> Sequence[str]:
+        if tail <= 0:
+            return []
+        query = {"stdout": "1", "stderr": "1", "tail": str(tail)}
+        path = f"{self._prefix()}{_path(container_id)}/logs"
+        body, _ = self._http.get(path, f"logs of {container_id}", self._timeout, query)
+        return last_lines(body, tail)
+
+    def exec(self, container_id: str, argv: Sequence[str], timeout: float) -> ExecResult:
+        _path(container_id)
+        until = time.monotonic() + timeout
+        actions = self._acting(timeout)
+        return run_in_container(actions, self._http, self._prefix(), container_id, argv, until)
+
+    def events(self, since: datetime | None, idle_timeout: float) -> Iterator[Event]:
+        """As the protocol says. The stream is open when this returns; `since` is inclusive, to the microsecond."""
+        _, headers = self._http.get("/_ping", "ping", self._timeout)
+        query = events_query(since, engine_time(headers))
+        stream = self._http.stream("GET", f"{self._prefix()}/events", "event stream", self._timeout, query=query)
+        reader = EventReader(stream, self._http.address, self._ping, idle_timeout)
+        with self._lock:
+            self._readers.add(reader)
+        return self._read(reader)
+
+    def close(self) -> None:
+        with self._lock:
+            readers, actions = list(self._readers), self._actions
+            self._actions = None
+        for reader in readers:
+            reader.close()
+        if actions is not None:
+            actions.close()
+        self._http.close()
+
+    def _read(self, reader: EventReader) -> Iterator[Event]:
+        try:
+            yield from reader
+        finally:
+            with self._lock:
+                self._readers.discard(reader)
+
+    def _ping(self) -> None:
+        self._http.get("/_ping", "ping", min(PING_TIMEOUT, self._timeout))
+
+    def _get(self, path: str, what: str, query: dict[str, str] | None = None) -> Any:
+        try:
+            return self._http.get_json(self._prefix() + path, what, self._timeout, query)
+        except EngineRefused:
+            self._api = ""  # an engine upgraded since may refuse the version agreed upon: agree anew next time
+            raise
+
+    def _act(self, path: str, what: str, deadline: float, query: dict[str, str] | None = None) -> None:
+        until = time.monotonic() + deadline
+        actions = self._acting(deadline)
+        status, body = actions.post(path, what, max(until - time.monotonic(), 0.001), query)
+        if status not in (204, 304):
+            raise refusal(status, body, self._http.address, what)
+
+    def _acting(self, seconds: float) -> DockerActions:
+        """The client for actions, made once the engine's API version is known."""
+        self._prefix(seconds)
+        with self._lock:
+            if self._actions is None:
+                self._actions = DockerActions(self._http.connector, self._api)
+            return self._actions
+
+    def _prefix(self, seconds: float = math.inf) -> str:
+        """The path prefix of the API version agreed upon, e.g. "/v1.41"; asks the engine the first time."""
+        if not self._api:
+            self._version(min(self._timeout, seconds))
+        return f"/v{self._api}"
+
+    def _version(self, timeout: float) -> dict[str, Any]:
+        """Ask who the engine is, and agree with it on an API version."""
+        body = _mapping(self._http.get_json("/version", "version", timeout))
+        if not _VERSION.fullmatch(str(body.get("ApiVersion"))):
+            raise not_an_engine(self._http.address, json.dumps(body))
+        agreed = _agree(str(body["ApiVersion"]), str(body.get("MinAPIVersion") or ""))
+        with self._lock:
+            if agreed != self._api:
+                self._api, self._actions = agreed, None
+        return body
+
+
+def _agree(newest: str, oldest: str) -> str:
+    """The newest API version that both sides know, else the oldest that the engine still speaks."""
+    theirs = _VERSION.fullmatch(newest)
+    lowest = _VERSION.fullmatch(oldest)
+    best = min(NEWEST_API, (int(theirs[1]), int(theirs[2]))) if theirs else NEWEST_API
+    if lowest and best < (int(lowest[1]), int(lowest[2])):
+        return oldest
+    return f"{best[0]}.{best[1]}"
+
+
+def _path(container_id: str) -> str:
+    if not container_id or not re.fullmatch(r"/?[A-Za-z0-9][A-Za-z0-9_.-]*", container_id):
+        raise ContainerNotFound(f"no container can be called {container_id!r}")
+    return f"/containers/{quote(container_id.lstrip('/'))}"
+
+
+def _mapping(body: object) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise EngineRefused(f"the engine's answer is no object: {str(body)[:80]!r}")
+    return body

@@ -1,0 +1,171 @@
+"""What goes wrong between us and an engine, as errors of healing.core.errors with a sentence on what to do."""
+
+from __future__ import annotations
+
+import grp
+import http.client
+import json
+import os
+import socket
+import ssl
+
+from healing.core.errors import (
+    ActionFailed,
+    ContainerNotFound,
+    EngineConflict,
+    EngineRefused,
+    EngineUnreachable,
+    PluginError,
+)
+from healing.engines.address import Address
+
+MESSAGE_LIMIT = 600
+
+_HTTP_TO_HTTPS = "client sent an http request to an https server"
+_HOSTNAME_MISMATCH = (62, 64)
+_EXPIRED = (9, 10)
+
+
+class NotSentError(Exception):
+    """Wraps a PluginError that arose before a request was sent, so that an action can be told to be not done."""
+
+    def __init__(self, error: PluginError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def transport_error(address: Address, error: BaseException, seconds: float) -> PluginError:
+    """The error for a connection that could not be made, or broke, or stayed silent for `seconds`."""
+    if isinstance(error, PluginError):
+        return error
+    if isinstance(error, ssl.SSLError):
+        return _tls_error(address, error)
+    if isinstance(error, TimeoutError):
+        return EngineUnreachable(f"no answer from the engine at {address} within {seconds:g} s")
+    if isinstance(error, socket.gaierror):
+        return EngineUnreachable(
+            f"the name {address.host!r} in {address} does not resolve: correct the address, or mend this machine's DNS"
+        )
+    if isinstance(error, OSError) and not isinstance(error, http.client.RemoteDisconnected):
+        return _os_error(address, error)
+    return _http_error(address, error)
+
+
+def refusal(status: int, body: bytes, address: Address, what: str) -> PluginError:
+    """The error for an HTTP status that is no success; `what` is the request in words ("restart web")."""
+    message = engine_message(body)
+    if message is None:
+        return _foreign_answer(status, body, address)
+    if status == 404 and "page not found" not in message.lower():
+        return ContainerNotFound(f"{what}: {message}")
+    if status == 409:
+        return EngineConflict(f"{what}: {message}")
+    if status in (401, 403):
+        return EngineRefused(f"{what}: the engine at {address}, or a proxy before it, forbids this request: {message}")
+    if status == 404 or (status == 400 and "client version" in message):
+        return EngineRefused(f"{what}: the engine at {address} does not know this request: {message}")
+    return ActionFailed(f"{what}: the engine answered {status}: {message}")
+
+
+def engine_message(body: bytes) -> str | None:
+    """The `message` of an engine's error answer; None where the body is not one."""
+    try:
+        decoded = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(decoded, dict) or not isinstance(decoded.get("message"), str):
+        return None
+    return str(decoded["message"]).strip()[:MESSAGE_LIMIT]
+
+
+def not_an_engine(address: Address, seen: bytes | str) -> EngineRefused:
+    """What listens at the address is something else."""
+    text = seen.decode("utf-8", "replace") if isinstance(seen, bytes) else seen
+    return EngineRefused(
+        f"what answers at {address} is not a container engine (it said {text.strip()[:80]!r}): "
+        "correct the host's address"
+    )
+
+
+def ssh_error(address: Address, complaint: str) -> PluginError:
+    """ssh ended before the engine answered; `complaint` is what it wrote to stderr."""
+    last = complaint.strip().splitlines()[-1].strip() if complaint.strip() else "ssh ended without a message"
+    advice = f"check that `ssh {address.user + '@' if address.user else ''}{address.host} docker version` works"
+    text = f"ssh to {address} failed: {last[:MESSAGE_LIMIT]}; {advice} from this machine without a question"
+    refused = ("permission denied", "host key verification failed", "not found", "no such identity")
+    return (EngineRefused if any(word in complaint.lower() for word in refused) else EngineUnreachable)(text)
+
+
+def _os_error(address: Address, error: OSError) -> PluginError:
+    if isinstance(error, FileNotFoundError):
+        return EngineUnreachable(
+            f"there is no socket {address.path}: start the engine, or correct the host's address (DOCKER_HOST)"
+        )
+    if isinstance(error, PermissionError):
+        return EngineRefused(
+            f"this user may not use {address.path or address}: add it to the group {_group_of(address.path)!r} and "
+            "sign in again, or run as a user that may"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return EngineUnreachable(f"nothing listens at {address}: start the engine, or correct the host's address")
+    if "path too long" in str(error):
+        return EngineRefused(f"the path of {address} is too long for a socket: link it to a shorter one")
+    return EngineUnreachable(f"the connection to the engine at {address} failed: {error.strerror or error}")
+
+
+def _group_of(path: str) -> str:
+    """The group that owns the socket, or Docker's usual one where that cannot be seen."""
+    try:
+        return grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (OSError, KeyError):
+        return "docker"
+
+
+def _http_error(address: Address, error: BaseException) -> PluginError:
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+        return not_an_engine(address, str(error).strip("'\""))
+    if isinstance(error, http.client.RemoteDisconnected):
+        return EngineUnreachable(
+            f"{address} closed the connection without an answer: is it an engine, and does it want TLS?"
+        )
+    if isinstance(error, http.client.IncompleteRead):
+        return EngineUnreachable(f"the engine at {address} broke off in the middle of its answer")
+    return EngineUnreachable(f"the connection to the engine at {address} failed: {error}")
+
+
+def _tls_error(address: Address, error: ssl.SSLError) -> EngineRefused:
+    """TLS does not come about: the other side speaks no TLS, has the wrong certificate, or wants one of us."""
+    reason = (error.reason or str(error)).upper().replace(" ", "_")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return EngineRefused(f"TLS with {address} refused: {_certificate_advice(address, error)}")
+    if "WRONG_VERSION_NUMBER" in reason or "HTTP_REQUEST" in reason or "RECORD_LAYER_FAILURE" in reason:
+        return EngineRefused(
+            f"the engine at {address} does not speak TLS: correct the port (2376 is usual for TLS), "
+            "or empty the TLS files if it really runs without"
+        )
+    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason or "HANDSHAKE_FAILURE" in reason:
+        return EngineRefused(
+            f"the engine at {address} does not accept our TLS certificate ({error.reason}): give a tls_cert and "
+            "tls_key that its CA has signed"
+        )
+    return EngineRefused(f"TLS with {address} failed: {error}")
+
+
+def _certificate_advice(address: Address, error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in _HOSTNAME_MISMATCH:
+        return f"its certificate is not for {address.host!r}; use the name in the certificate, or have it made anew"
+    if error.verify_code in _EXPIRED:
+        return f"its certificate is not valid now ({error.verify_message}); renew it, and check both clocks"
+    return f"its certificate is not signed by the CA in tls_ca ({error.verify_message}); give the CA's file"
+
+
+def _foreign_answer(status: int, body: bytes, address: Address) -> EngineRefused:
+    text = body.decode("utf-8", "replace").strip()
+    if _HTTP_TO_HTTPS in text.lower():
+        return EngineRefused(
+            f"the engine at {address} wants TLS: set tls_ca, tls_cert and tls_key for this host, "
+            "or correct the port (2375 is usual without TLS)"
+        )
+    if status in (401, 403):
+        return EngineRefused(f"a proxy before the engine at {address} forbids this request ({status}): {text[:80]}")
+    return not_an_engine(address, f"HTTP {status} {text}")

@@ -1,0 +1,97 @@
+"""The engine's event stream: opened once, watched for silence, never reconnected here (the watcher does that)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from healing.core.errors import EngineUnreachable
+from healing.core.types import Event, EventKind
+from healing.engines.address import Address
+from healing.engines.docker_errors import transport_error
+from healing.engines.docker_http import Stream
+from healing.engines.docker_payloads import parse_event
+
+logger = logging.getLogger(__name__)
+
+# exec_create, exec_start and exec_die are left out: every HEALTHCHECK run makes all three.
+_ACTIONS = sorted({kind.value.partition(":")[0] for kind in EventKind})
+
+FILTERS = json.dumps({"type": ["container"], "event": _ACTIONS})
+
+
+def events_query(since: datetime | None, engine_time: datetime | None) -> dict[str, str]:
+    """The query of GET /events. A `since` in the engine's future (its clock went back) becomes its present."""
+    query = {"filters": FILTERS}
+    if since is not None:
+        start = since if engine_time is None else min(since, engine_time)
+        query["since"] = _nanoseconds(start)
+    return query
+
+
+def engine_time(headers: http.client.HTTPMessage) -> datetime | None:
+    """The engine's clock from an answer's Date header, to the end of that second."""
+    try:
+        date = parsedate_to_datetime(headers["Date"])
+    except (TypeError, ValueError):
+        return None
+    return date.replace(microsecond=999_999, tzinfo=date.tzinfo or UTC)
+
+
+class EventReader:
+    """Iterates over the events of an open stream until `close`, which may come from another thread."""
+
+    def __init__(self, stream: Stream, address: Address, ping: Callable[[], object], idle_timeout: float) -> None:
+        self._stream = stream
+        self._address = address
+        self._ping = ping
+        self._idle_timeout = idle_timeout
+        self._closing = False
+        stream.watch(idle_timeout, self._ask_whether_alive)
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            while line := self._readline():
+                event = _decode(line)
+                if event is not None:
+                    yield event
+        finally:
+            self._stream.close()
+        if not self._closing:
+            raise EngineUnreachable(f"the event stream of {self._address} ended")
+
+    def close(self) -> None:
+        self._closing = True
+        self._stream.shutdown()
+
+    def _readline(self) -> bytes:
+        try:
+            return b"" if self._closing else self._stream.readline()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if self._closing:
+                return b""
+            raise transport_error(self._address, error, self._idle_timeout) from error
+
+    def _ask_whether_alive(self) -> None:
+        """Raise EngineUnreachable where the engine no longer answers on another connection."""
+        if not self._closing:
+            self._ping()
+
+
+def _decode(line: bytes) -> Event | None:
+    try:
+        body: Any = json.loads(line)
+    except ValueError:
+        logger.warning("an event that is no JSON was passed over", extra={"action": "event_unreadable"})
+        return None
+    return parse_event(body) if isinstance(body, dict) else None
+
+
+def _nanoseconds(moment: datetime) -> str:
+    whole = moment.astimezone(UTC)
+    return f"{int(whole.timestamp())}.{whole.microsecond:06d}000"

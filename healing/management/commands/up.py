@@ -1,0 +1,23 @@
+"""`manage.py up`: everything, with nothing to set up before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    help = "Run Selfheal: web, workers, beat and watcher, in one process unless CELERY_BROKER_URL is set."
+    requires_migrations_checks = False
+
+    def handle(self, *_: Any, **__: Any) -> None:
+        from selfheal_project.up.errors import StartRefused
+        from selfheal_project.up.start import start
+
+        try:
+            status = start(self.stdout.write)
+        except StartRefused as error:
+            raise CommandError(str(error)) from None
+        if status:
+            raise SystemExit(status)

@@ -1,0 +1,34 @@
+"""`manage.py watch`: hold the engines' event streams, as a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from argparse import ArgumentParser
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    help = "Watch the engines' event streams and have containers checked at once. One for each host is enough."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("hosts", nargs="*", metavar="HOST", help="Names of hosts; all enabled ones when left out.")
+
+    def handle(self, *_: Any, hosts: list[str], **__: Any) -> None:
+        from healing import watch
+        from healing.models import Host
+
+        unknown = sorted(set(hosts) - set(Host.objects.values_list("name", flat=True)))
+        if unknown:
+            raise CommandError(f"There is no host named {', '.join(unknown)}; the admin lists the hosts.")
+        stopping = threading.Event()
+
+        def stop(_: int, __: FrameType | None) -> None:
+            stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        watch.run(hosts or None, stopping)

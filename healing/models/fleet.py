@@ -1,0 +1,171 @@
+"""What is supervised and where it runs: tenant, host, project, service, container."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.core.validators import MinValueValidator
+from django.db import models
+
+from healing.models.choices import choices
+
+
+class EngineKind(StrEnum):
+    DOCKER = "docker"
+    PROCESS = "process"
+    FAKE = "fake"
+
+
+class HostState(StrEnum):
+    """Whether the engine answers. `new` has not been asked yet."""
+
+    NEW = "new"
+    UP = "up"
+    DOWN = "down"
+
+
+class AutoRegister(StrEnum):
+    """Which containers of a host are registered by themselves when they start."""
+
+    NONE = "none"
+    LABELLED = "labelled"
+    ALL = "all"
+
+
+class Tenant(models.Model):
+    """Whose containers these are."""
+
+    name = models.CharField(max_length=100, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Scope(models.Model):
+    """What a host, a project, a service and a container have in common: their own config and their own pause."""
+
+    config = models.ForeignKey(
+        "healing.HealingConfig",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Values that apply from here on down; what it leaves empty is inherited.",
+    )
+    paused_until = models.DateTimeField(
+        null=True, blank=True, help_text="Neither checked nor healed until then; goes on by itself."
+    )
+    paused_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+
+class Host(Scope):
+    """One container engine that we talk to."""
+
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts")
+    name = models.CharField(max_length=100, unique=True)
+    engine_kind = models.CharField(max_length=20, choices=choices(EngineKind), default=EngineKind.DOCKER.value)
+    address = models.CharField(
+        max_length=300,
+        help_text="unix:///var/run/docker.sock, tcp://host:2376, ssh://user@host or process:///folder",
+    )
+    tls_ca = models.CharField("TLS CA file", max_length=300, blank=True)
+    tls_cert = models.CharField("TLS client certificate file", max_length=300, blank=True)
+    tls_key = models.CharField("TLS client key file", max_length=300, blank=True)
+    tls_verify = models.BooleanField("verify TLS", default=True)
+    enabled = models.BooleanField(default=True)
+    auto_register = models.CharField(
+        max_length=20, choices=choices(AutoRegister), default=AutoRegister.LABELLED.value
+    )
+    start_grace = models.FloatField(
+        default=60.0,
+        validators=[MinValueValidator(0)],
+        help_text="Seconds after the engine came back in which stopped containers are left to the engine.",
+    )
+    state = models.CharField(max_length=10, choices=choices(HostState), default=HostState.NEW.value, editable=False)
+    state_since = models.DateTimeField(null=True, blank=True, editable=False)
+    error = models.TextField(blank=True, editable=False)
+    version = models.CharField(max_length=100, blank=True, editable=False)
+    last_seen = models.DateTimeField(null=True, blank=True, editable=False)
+    stream_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Events are seen without a gap since then."
+    )
+    last_event_at = models.DateTimeField(null=True, blank=True, editable=False)
+    grace_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Project(Scope):
+    """Services that belong together, as in Compose."""
+
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="projects")
+    name = models.CharField(max_length=200, unique=True)
+    auto_register = models.BooleanField(
+        default=False, help_text="Register every container of this project when it starts."
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Service(Scope):
+    """Containers that do the same work."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="services")
+    name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["project__name", "name"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="service_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.project.name}/{self.name}"
+
+
+class Container(Scope):
+    """One supervised container. Its identity is host + name, so it outlives being recreated under a new engine id."""
+
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="containers")
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="containers")
+    project = models.ForeignKey(
+        Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="containers"
+    )
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.SET_NULL, related_name="containers"
+    )
+    name = models.CharField(max_length=255)
+    engine_id = models.CharField(max_length=128, blank=True, db_index=True)
+    image = models.CharField(max_length=500, blank=True)
+    image_id = models.CharField(max_length=128, blank=True)
+    previous_image_id = models.CharField(max_length=128, blank=True, editable=False)
+    image_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    labels = models.JSONField(default=dict, blank=True)
+    mapped = models.JSONField(
+        default=dict, blank=True, help_text="Config values derived from the restart policy and the HEALTHCHECK."
+    )
+    stop_signal = models.CharField(max_length=20, blank=True, editable=False)
+    monitored = models.BooleanField(default=True)
+    is_swarm_task = models.BooleanField(default=False, editable=False)
+    registered_by = models.CharField(max_length=200, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["host", "name"], name="container_identity")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,24 @@
+"""The tick: which shards are due to be checked, and which heals have stopped moving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from healing.store import heals, hosts
+from healing.store.clock import db_now
+from healing.store.heals import Next
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Shards as (host, number), claimed; and heals whose stage is due."""
+
+    shards: list[tuple[int, int]]
+    heals: list[Next]
+
+
+def tick() -> Work:
+    """One tick of beat. Two ticks at once do nothing twice: shards are claimed here, heals by their stages."""
+    now = db_now()
+    hosts.beat("beat", now)
+    return Work(shards=hosts.claim_due_shards(now), heals=heals.due(now))

@@ -1,0 +1,44 @@
+"""An engine that stops answering, and one that is back."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+
+from healing.models import Host, HostState
+from healing.pipeline import alerts
+from healing.store import hosts, statuses
+
+logger = logging.getLogger(__name__)
+
+RETRY_IN = 5.0
+
+
+def lost(host: Host, error: str, now: datetime, *, killed_since: datetime | None = None) -> None:
+    """The engine does not answer: unknown is not a failure. Told once.
+
+    `killed_since`: the engine was seen to shut down, and the stop signals from then on were its own.
+    """
+    with transaction.atomic():
+        first = hosts.became_down(host, error, now)
+        if first or killed_since is not None:
+            statuses.interrupt(host.pk, now, killed_since=killed_since)
+        statuses.unknown(host.pk, f"could not look: {error}", now, RETRY_IN)
+        if first:
+            alerts.host_down(host, error, now)
+    if first:
+        logger.error("host is down: %s", error, extra={"action": "host_down", "host": host.name})
+
+
+def back(host: Host, now: datetime) -> None:
+    """The engine has answered. Told once where its silence was told."""
+    if host.state == HostState.UP:
+        return
+    with transaction.atomic():
+        first, before = hosts.became_up(host, now)
+        if first and before == HostState.DOWN:
+            alerts.host_up(host)
+    if first:
+        logger.info("host is up", extra={"action": "host_up", "host": host.name})

@@ -1,0 +1,139 @@
+"""Looking at containers: one list call for a host, an inspection only of what is not as it was, probes all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from healing.core.config import Config
+from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable, PluginError
+from healing.core.ports import Engine, Probe
+from healing.core.probespec import ProbeSpec
+from healing.core.status import Seen
+from healing.core.types import (
+    EngineHealth,
+    EngineState,
+    Health,
+    Lifecycle,
+    ProbeResult,
+    ProbeTarget,
+    ProbeVerdict,
+    Snapshot,
+    Summary,
+)
+from healing.effective import ConfigBook
+from healing.models import Container, HealthStatus, Host
+from healing.pipeline.engines import find
+from healing.probes import build, run_probes
+
+_AT_REST = frozenset({Lifecycle.FINISHED, Lifecycle.STOPPED_BY_HAND, Lifecycle.QUARANTINED})
+
+
+@dataclass(slots=True)
+class Listing:
+    """The engine's list, by id and by name."""
+
+    by_id: Mapping[str, Summary] = field(default_factory=dict)
+    by_name: Mapping[str, Summary] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, engine: Engine) -> Listing:
+        summaries = engine.list()
+        return cls({s.id: s for s in summaries}, {s.name: s for s in summaries})
+
+    def find(self, container: Container) -> Summary | None:
+        return self.by_id.get(container.engine_id) or self.by_name.get(container.name)
+
+
+def is_as_before(row: HealthStatus, summary: Summary | None, now: datetime) -> bool:
+    """Whether the list alone shows that there is nothing to decide."""
+    if summary is None or summary.id != row.container.engine_id:
+        return row.lifecycle == Lifecycle.GONE and summary is None
+    if summary.state is EngineState.RUNNING:
+        settled = row.status == Health.HEALTHY and row.lifecycle == Lifecycle.RUNNING
+        return settled and summary.health in (EngineHealth.NONE, EngineHealth.HEALTHY)
+    if summary.state is EngineState.PAUSED:
+        return row.lifecycle == Lifecycle.PAUSED
+    if summary.state is not EngineState.EXITED or row.lifecycle not in _AT_REST:
+        return False
+    released = row.quarantine_until is not None and row.quarantine_until <= now
+    return not (row.lifecycle == Lifecycle.QUARANTINED and released)
+
+
+def targets(snapshot: Snapshot) -> ProbeTarget:
+    """Where the probes of a container go; on the host's own network that is this machine."""
+    if snapshot.network_mode == "host" or not snapshot.addresses:
+        return ProbeTarget(snapshot.id, snapshot.addresses or ("127.0.0.1",) * (snapshot.network_mode == "host"))
+    return ProbeTarget(snapshot.id, snapshot.addresses)
+
+
+ProbeJob = tuple[ProbeSpec, ProbeTarget, Config]
+
+
+def probe_all(jobs: Mapping[int, Sequence[ProbeJob]], engine: Engine) -> dict[int, tuple[ProbeResult, ...]]:
+    """Run the probes of many containers concurrently; results by container. Never raises."""
+    flat: list[tuple[int, Probe, ProbeTarget, float]] = []
+    results: dict[int, list[ProbeResult]] = {key: [] for key in jobs}
+    for key, specs in jobs.items():
+        for spec, target, config in specs:
+            try:
+                flat.append((key, build(spec, engine), target, spec.timeout or config.check_timeout))
+            except ConfigError as error:
+                results[key].append(ProbeResult(spec.name, ProbeVerdict.UNKNOWN, str(error)))
+    if flat:
+        answers = asyncio.run(run_probes([(probe, target, timeout) for _, probe, target, timeout in flat]))
+        for (key, *_), answer in zip(flat, answers, strict=True):
+            results[key].append(answer)
+    return {key: tuple(found) for key, found in results.items()}
+
+
+def look_at(
+    engine: Engine,
+    host: Host,
+    rows: Iterable[HealthStatus],
+    book: ConfigBook,
+    *,
+    by_event: bool = False,
+    with_probes: bool = True,
+) -> dict[int, Seen]:
+    """Inspect each container and ask its probes. An engine that stops answering raises; one bad answer is `unknown`."""
+    snapshots: dict[int, Snapshot | None] = {}
+    seen: dict[int, Seen] = {}
+    jobs: dict[int, list[ProbeJob]] = {}
+    partial: set[int] = set()
+    for row in rows:
+        try:
+            snapshot = find(engine, row.container)
+        except (EngineUnreachable, EngineRefused):
+            raise
+        except PluginError as error:
+            seen[row.pk] = Seen(unknown=f"could not look: {error}")
+            continue
+        snapshots[row.pk] = snapshot
+        specs = book.probes(row.container)
+        if specs and not with_probes:
+            partial.add(row.pk)
+        elif snapshot is not None and snapshot.state is EngineState.RUNNING and specs:
+            config = book.config(row.container)
+            jobs[row.pk] = [(spec, targets(snapshot), config) for spec in specs]
+    answers = probe_all(jobs, engine)
+    for key, snapshot in snapshots.items():
+        seen[key] = Seen(
+            snapshot=snapshot,
+            probes=answers.get(key, ()),
+            stream_since=host.stream_since,
+            grace_until=host.grace_until,
+            by_event=by_event,
+            partial=key in partial,
+        )
+    return seen
+
+
+def logs(engine: Engine, snapshot: Snapshot, tail: int = 20) -> tuple[str, ...]:
+    """The last log lines, as evidence; empty where the engine cannot say."""
+    try:
+        return tuple(engine.logs(snapshot.id, tail))
+    except PluginError as error:
+        return (f"(logs could not be read: {error})",)

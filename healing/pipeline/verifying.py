@@ -1,0 +1,183 @@
+"""Verify: has the attempt worked? Healthy again closes the failure; failed again decides anew."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from healing.core import lifecycle
+from healing.core.config import Config
+from healing.core.errors import ConfigError, PluginError
+from healing.core.ports import Engine
+from healing.core.types import (
+    ActionKind,
+    ActionResult,
+    EngineHealth,
+    EngineState,
+    ExecResult,
+    FailureType,
+    Health,
+    Lifecycle,
+    ProbeResult,
+    Snapshot,
+)
+from healing.core.verify import NotVerified, Trial, Verified, Wait, verify
+from healing.effective import config_book
+from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
+from healing.pipeline import alerts
+from healing.pipeline.engines import engine_of, find
+from healing.pipeline.look import probe_all, targets
+from healing.store import heals, statuses
+from healing.store.clock import db_now
+from healing.store.heals import Next
+
+logger = logging.getLogger(__name__)
+
+LEASE = 60.0
+RETRY_IN = 2.0
+
+
+def run(failure_id: int, *, early: bool = False) -> Next | None:
+    """Look at a restarted container; `early` where an event says that there is news before it is due."""
+    failure = heals.claim(failure_id, Stage.VERIFY, LEASE, early=early)
+    if failure is None:
+        return None
+    attempt = failure.attempts.order_by("-number").first()
+    if attempt is None or attempt.state != AttemptState.VERIFYING:
+        heals.move(failure, Stage.DIAGNOSE, db_now())
+        return Next(Stage.DIAGNOSE, failure.pk)
+    config = config_book().config(failure.container)
+    try:
+        engine = engine_of(failure.container.host)
+        snapshot = find(engine, failure.container)
+    except (PluginError, ConfigError) as error:
+        _postpone(failure, attempt, f"could not look: {error}")
+        return None
+    command = _health_command(engine, snapshot, config)
+    probes = _probes(failure, engine, snapshot, config)
+    verdict = verify(_trial(attempt), snapshot, command, probes, db_now())
+    match verdict:
+        case Verified(reason):
+            _verified(failure, attempt, config, snapshot, reason)
+            return None
+        case NotVerified(reason):
+            return _not_verified(failure, attempt, config, snapshot, reason)
+        case Wait(until, reason):
+            Attempt.objects.filter(pk=attempt.pk).update(looks=F("looks") + 1)
+            heals.move(failure, Stage.VERIFY, until, reason=f"verifying: {reason}")
+            return None
+
+
+def _postpone(failure: FailureRecord, attempt: Attempt, reason: str) -> None:
+    """Not to be able to look is no answer: the time that passes so does not count against the container."""
+    pause = timedelta(seconds=RETRY_IN)
+    Attempt.objects.filter(pk=attempt.pk).update(verify_until=F("verify_until") + pause)
+    heals.move(failure, Stage.VERIFY, db_now() + pause, reason=reason)
+
+
+def _trial(attempt: Attempt) -> Trial:
+    return Trial(
+        guard_engine_id=attempt.guard_engine_id,
+        guard_started_at=attempt.guard_started_at,
+        verify_until=attempt.verify_until or db_now(),
+        looks=attempt.looks,
+        call_ended=attempt.answered_at is not None,
+    )
+
+
+def _health_command(engine: Engine, snapshot: Snapshot | None, config: Config) -> ExecResult | None:
+    """Run the container's own HEALTHCHECK now rather than wait for the engine's next round."""
+    if snapshot is None or snapshot.state is not EngineState.RUNNING or snapshot.health is not EngineHealth.STARTING:
+        return None
+    argv = snapshot.health_command.argv
+    if not argv:
+        return None
+    try:
+        return engine.exec(snapshot.id, argv, min(snapshot.health_command.timeout, config.check_timeout))
+    except PluginError:
+        return None
+
+
+def _probes(
+    failure: FailureRecord, engine: Engine, snapshot: Snapshot | None, config: Config
+) -> tuple[ProbeResult, ...]:
+    specs = config_book().probes(failure.container)
+    if snapshot is None or snapshot.state is not EngineState.RUNNING or not specs:
+        return ()
+    target = targets(snapshot)
+    return probe_all({0: [(spec, target, config) for spec in specs]}, engine)[0]
+
+
+def _verified(
+    failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
+) -> None:
+    now = db_now()
+    with transaction.atomic():
+        Attempt.objects.filter(pk=attempt.pk).update(
+            state=AttemptState.SUCCEEDED, ended_at=now, outcome=reason, answered_at=attempt.answered_at or now
+        )
+        heals.add_child(failure, FailureType.AUTO_RESTART, ActionKind.RESTART, ActionResult.SUCCESS, reason, now)
+        heals.close(failure, ActionResult.SUCCESS, reason, now)
+        _set_healthy(failure, snapshot, reason, now)
+        title = f"{failure.container_name} is healthy again"
+        seconds = (now - failure.detected_at).total_seconds()
+        text = f"{reason}, {seconds:.1f} s after the failure was found"
+        if failure.is_trial:
+            alerts.quarantine_ended(failure.container, config, f"{title} and out of quarantine")
+        alerts.resolved(failure, config, title, text)
+    logger.info(
+        "healed: %s",
+        reason,
+        extra={"action": "healed", "container": failure.container_name, "failure": failure.pk},
+    )
+
+
+def _set_healthy(failure: FailureRecord, snapshot: Snapshot | None, reason: str, now: datetime) -> None:
+    row = HealthStatus.objects.get(pk=failure.container_id)
+    status = statuses.to_core(row)
+    if snapshot is not None:
+        status = lifecycle.follow(status, snapshot)
+    HealthStatus.objects.filter(pk=row.pk).update(
+        status=Health.HEALTHY,
+        lifecycle=Lifecycle.RUNNING,
+        consecutive_failures=0,
+        healthy_since=now,
+        message=reason,
+        started_at=status.started_at,
+        quarantined_at=None,
+        quarantine_until=None,
+        version=F("version") + 1,
+    )
+
+
+def _not_verified(
+    failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
+) -> Next | None:
+    now = db_now()
+    with transaction.atomic():
+        Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.FAILED, ended_at=now, outcome=reason)
+        if snapshot is None:
+            heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
+            alerts.resolved(failure, config, f"{failure.container_name} was removed")
+            return None
+        _note_exit(failure, snapshot)
+        heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=reason)
+    logger.warning(
+        "not healed: %s", reason, extra={"action": "not_healed", "container": failure.container_name, "failure": failure.pk}
+    )
+    return Next(Stage.DIAGNOSE, failure.pk)
+
+
+def _note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
+    """Remember a quick exit seen here, so that a crash loop is recognised whoever saw its exits."""
+    row = HealthStatus.objects.get(pk=failure.container_id)
+    status = lifecycle.follow(statuses.to_core(row), snapshot)
+    HealthStatus.objects.filter(pk=row.pk, version=row.version).update(
+        exits=[list(pair) for pair in status.exits],
+        started_at=status.started_at,
+        ended_at=status.ended_at,
+        version=F("version") + 1,
+    )

@@ -1,0 +1,1 @@
+"""Bringing containers under supervision: from Compose files, tables and engines. See docs/registration.md."""

@@ -1,0 +1,192 @@
+"""Heals: claiming one, moving it on, closing it. One heal a container at any time; a stale fence never writes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+
+from healing.core.lifecycle import STOP_SLACK
+from healing.core.types import ActionKind, ActionResult, FailureType
+from healing.models import Attempt, AttemptState, Container, FailureRecord, Stage
+from healing.store.clock import db_now
+
+TAKE_OVER_SLACK = 10.0
+"""Seconds after lease and stop timeout are over before another worker may take a restart over."""
+EMBEDDED = "embedded"
+
+
+class StaleFence(Exception):
+    """Somebody else has taken this heal over: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The stage that a heal is to go through next, as soon as somebody has time."""
+
+    stage: Stage
+    failure_id: int
+
+
+def owner(mode: str = "worker") -> str:
+    return f"{mode}:{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+
+def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -> FailureRecord | None:
+    """Take the heal for `lease` seconds if it is at this stage, is due (or `early`) and nobody else has it."""
+    now = db_now()
+    rows = FailureRecord.objects.filter(pk=failure_id, stage=stage, resolved_at__isnull=True)
+    rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+    if not early:
+        rows = rows.filter(Q(due_at__isnull=True) | Q(due_at__lte=now))
+    taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
+    if not taken:
+        return None
+    related = ("container__host", "container__service", "container__project", "container__health")
+    return FailureRecord.objects.select_related(*related).get(pk=failure_id)
+
+
+def write(failure: FailureRecord, **fields: Any) -> None:
+    """Write fields of a claimed heal; raise StaleFence where the claim is no longer ours."""
+    rows = FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence, resolved_at__isnull=True)
+    if not rows.update(**fields):
+        raise StaleFence(f"failure #{failure.pk} was taken over by another worker")
+    for name, value in fields.items():
+        setattr(failure, name, value)
+
+
+def move(failure: FailureRecord, stage: Stage, due_at: datetime | None, **fields: Any) -> None:
+    """Go to a stage, due at a time (None: at once), and give the claim back."""
+    write(failure, stage=stage, due_at=due_at or db_now(), lease_until=None, **fields)
+
+
+def close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: Any) -> None:
+    """End the record. Nothing about it is due any more."""
+    write(
+        failure,
+        stage=Stage.CLOSED,
+        action_result=result,
+        reason=reason,
+        resolved_at=now,
+        due_at=None,
+        lease_until=None,
+        **fields,
+    )
+
+
+def open_failure(container: Container, now: datetime, **fields: Any) -> FailureRecord | None:
+    """Open the one failure of a container; None where one is open already."""
+    try:
+        with transaction.atomic():
+            return FailureRecord.objects.create(
+                container=container, detected_at=now, due_at=now, stage=Stage.DIAGNOSE, **names(container), **fields
+            )
+    except IntegrityError:
+        return None
+
+
+def add_child(
+    failure: FailureRecord,
+    failure_type: FailureType,
+    action: ActionKind,
+    result: ActionResult,
+    message: str,
+    now: datetime,
+) -> FailureRecord:
+    """A record of its own about what automation did."""
+    return FailureRecord.objects.create(
+        container=failure.container,
+        parent=failure,
+        is_found=False,
+        failure_type=failure_type,
+        cause=failure.cause,
+        error_message=message,
+        action=action,
+        action_result=result,
+        reason=message,
+        detected_at=now,
+        resolved_at=now,
+        stage=Stage.CLOSED,
+        **names(failure.container),
+    )
+
+
+def names(container: Container) -> dict[str, Any]:
+    """What a record keeps of its container, so that it still says so when the container is gone."""
+    return {
+        "tenant_id": container.tenant_id,
+        "engine_id": container.engine_id,
+        "container_name": container.name,
+        "host_name": container.host.name,
+        "service_name": container.service.name if container.service else "",
+        "project_name": container.project.name if container.project else "",
+    }
+
+
+def open_failures(container_ids: list[int]) -> dict[int, FailureRecord]:
+    """The open failures of these containers, by container."""
+    rows = FailureRecord.objects.filter(container_id__in=container_ids, resolved_at__isnull=True, is_found=True)
+    return {row.container_id: row for row in rows}
+
+
+def open_failures_of_host(host_id: int) -> dict[int, FailureRecord]:
+    rows = FailureRecord.objects.filter(container__host_id=host_id, resolved_at__isnull=True, is_found=True)
+    return {row.container_id: row for row in rows}
+
+
+def due(now: datetime, limit: int = 500) -> list[Next]:
+    """Heals that nobody is moving although it is their time."""
+    rows = (
+        FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lte=now)
+        .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        .order_by("due_at")
+        .values_list("stage", "pk")[:limit]
+    )
+    return [Next(Stage(stage), pk) for stage, pk in rows]
+
+
+def under_way() -> int:
+    """Attempts over the whole fleet whose engine call may be going on."""
+    return Attempt.objects.filter(
+        state__in=(AttemptState.INTENDED, AttemptState.CALLED), failure__resolved_at__isnull=True
+    ).count()
+
+
+def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:
+    """When another worker may look at a restart whose worker has gone silent."""
+    return lease_until + timedelta(seconds=stop_timeout + TAKE_OVER_SLACK)
+
+
+def end_leases_of_dead_process(now: datetime) -> int:
+    """After a start of the embedded mode: its state folder is locked, so whoever held a lease is dead.
+
+    A restart that had been called still waits for its stop timeout, because the engine goes on with it.
+    """
+    ended = 0
+    rows = FailureRecord.objects.filter(resolved_at__isnull=True, lease_until__isnull=False)
+    for failure in rows:
+        attempt = failure.attempts.order_by("-number").first()
+        called = attempt is not None and attempt.state == AttemptState.CALLED
+        due_at = take_over_at(now, attempt.stop_timeout) if called and attempt is not None else now
+        ended += FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence).update(lease_until=None, due_at=due_at)
+    return ended
+
+
+def our_call_covers(container_id: int, at: datetime) -> bool:
+    """Whether an engine event of that time was caused by an attempt of ours."""
+    slack = timedelta(seconds=1)
+    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False, called_at__lte=at + slack)
+    call = calls.order_by("-called_at").first()
+    if call is None or call.called_at is None:
+        return False
+    if call.answered_at is not None:
+        return at <= call.answered_at
+    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= call.called_at + timedelta(
+        seconds=call.stop_timeout + STOP_SLACK
+    )

@@ -1,0 +1,99 @@
+"""Hosts and our own sight: transitions are conditional UPDATEs, so that each is told once whoever sees it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Min, Q
+
+from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
+
+SHARD_LEASE = 30.0
+
+
+def became_down(host: Host, error: str, now: datetime) -> bool:
+    """Note that the engine does not answer; True for the one who noticed first."""
+    rows = Host.objects.filter(pk=host.pk).exclude(state=HostState.DOWN)
+    if rows.update(state=HostState.DOWN, state_since=now, error=error, stream_since=None):
+        return True
+    Host.objects.filter(pk=host.pk).exclude(error=error).update(error=error)
+    return False
+
+
+def became_up(host: Host, now: datetime) -> tuple[bool, str]:
+    """Note that the engine answers; (True, state before) for the one who noticed first.
+
+    An engine that was away gets its start grace, in which stopped containers are left to it.
+    """
+    for before in (HostState.DOWN, HostState.NEW):
+        grace = now + timedelta(seconds=host.start_grace) if before is HostState.DOWN else host.grace_until
+        rows = Host.objects.filter(pk=host.pk, state=before)
+        if rows.update(state=HostState.UP, state_since=now, error="", last_seen=now, grace_until=grace):
+            host.grace_until, host.state = grace, HostState.UP
+            return True, before.value
+    return False, HostState.UP.value
+
+
+def seen(host: Host, now: datetime, version: str = "") -> None:
+    fields: dict[str, Any] = {"last_seen": now} | ({"version": version} if version else {})
+    Host.objects.filter(pk=host.pk).update(**fields)
+
+
+def claim_due_shards(now: datetime) -> list[tuple[int, int]]:
+    """(host, shard number) of each shard that is due and that nobody checks; each is claimed for SHARD_LEASE seconds."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    is_due = Q(next_due_at__isnull=True) | Q(next_due_at__lte=now)
+    rows = CheckShard.objects.filter(free, is_due, host__enabled=True).values_list("pk", "host_id", "number")
+    claimed = []
+    for pk, host_id, number in rows:
+        lease = now + timedelta(seconds=SHARD_LEASE)
+        if CheckShard.objects.filter(free, is_due, pk=pk).update(lease_until=lease):
+            claimed.append((host_id, number))
+    return claimed
+
+
+def finish_shard(host_id: int, number: int, now: datetime, longest: float = 10.0) -> None:
+    """Give the shard back; it is due again when its first container is, at the latest in `longest` seconds."""
+    latest = now + timedelta(seconds=longest)
+    rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+    first = rows.aggregate(first=Min("next_check_at"))["first"]
+    due_at = min(first, latest) if first is not None else latest
+    CheckShard.objects.filter(host_id=host_id, number=number).update(
+        lease_until=None, checked_at=now, next_due_at=due_at
+    )
+
+
+def sooner(host_id: int, at: datetime) -> None:
+    """Have the host's shard looked at no later than `at`."""
+    rows = CheckShard.objects.filter(host_id=host_id)
+    rows.filter(Q(next_due_at__gt=at)).update(next_due_at=at)
+
+
+def beat(name: str, now: datetime, **details: Any) -> None:
+    """Show that a part of Selfheal works (one statement once its row exists)."""
+    if not Heartbeat.objects.filter(name=name).update(at=now, details=details):
+        Heartbeat.objects.get_or_create(name=name, defaults={"at": now, "details": details})
+
+
+def open_trouble(key: str, message: str, now: datetime) -> bool:
+    """True for the one who saw this trouble first."""
+    if Trouble.objects.filter(key=key, resolved_at__isnull=True).exists():
+        return False
+    try:
+        with transaction.atomic():
+            Trouble.objects.create(key=key, message=message, since=now)
+    except IntegrityError:
+        return False
+    return True
+
+
+def end_trouble(key: str, now: datetime) -> bool:
+    """True for the one who saw it end."""
+    return bool(Trouble.objects.filter(key=key, resolved_at__isnull=True).update(resolved_at=now))
+
+
+def open_trouble_keys(prefix: str) -> set[str]:
+    rows = Trouble.objects.filter(key__startswith=prefix, resolved_at__isnull=True)
+    return set(rows.values_list("key", flat=True))

@@ -1,0 +1,155 @@
+"""Health statuses: read as `core` wants them, written only where nobody else has written meanwhile."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Q
+
+from healing.core.status import Status
+from healing.core.types import Health, Lifecycle
+from healing.models import Container, HealthStatus
+from healing.store.clock import db_now
+
+# What a check decides. The marks that the watcher sets (stop signal, unpause, interruption) are not among them:
+# they are compared with the container's start time and need no clearing.
+_DECIDED = (
+    "message",
+    "consecutive_failures",
+    "consecutive_successes",
+    "healthy_since",
+    "started_at",
+    "ended_at",
+    "quarantined_at",
+    "quarantine_until",
+)
+_MARKS = ("unpaused_at", "stop_signal_at", "stopped_by_hand_at", "interrupted_at")
+
+
+def to_core(row: HealthStatus) -> Status:
+    """The row as `core` reads it."""
+    return Status(
+        health=Health(row.status),
+        lifecycle=Lifecycle(row.lifecycle),
+        exits=tuple((float(a), float(b)) for a, b in row.exits),
+        **{name: getattr(row, name) for name in (*_DECIDED, *_MARKS)},
+    )
+
+
+def write(row: HealthStatus, status: Status, **fields: Any) -> bool:
+    """Write a verdict; False where the row has changed since it was read, and nothing was written."""
+    decided = {name: getattr(status, name) for name in _DECIDED}
+    exits = [list(pair) for pair in status.exits]
+    rows = HealthStatus.objects.filter(pk=row.pk, version=row.version)
+    return bool(
+        rows.update(
+            status=status.health,
+            lifecycle=status.lifecycle,
+            exits=exits,
+            version=F("version") + 1,
+            **decided,
+            **fields,
+        )
+    )
+
+
+def mark(container_id: int, **marks: datetime | None) -> bool:
+    """Set the watcher's marks; a check that looked before them is dropped."""
+    return bool(HealthStatus.objects.filter(pk=container_id).update(version=F("version") + 1, **marks))
+
+
+def checked(rows: Iterable[HealthStatus], intervals: dict[int, float], now: datetime) -> None:
+    """Note an unremarkable check of many containers: one statement for each different interval."""
+    by_interval: dict[float, list[int]] = defaultdict(list)
+    for row in rows:
+        by_interval[intervals[row.pk]].append(row.pk)
+    for interval, ids in by_interval.items():
+        next_check = now + timedelta(seconds=interval)
+        for start in range(0, len(ids), 500):
+            HealthStatus.objects.filter(pk__in=ids[start : start + 500]).update(
+                last_check_time=now, next_check_at=next_check
+            )
+
+
+def of_host(host_id: int) -> list[HealthStatus]:
+    """All monitored containers of a host; labels are left in the database."""
+    return list(
+        HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+        .select_related("container")
+        .defer("container__labels", "container__mapped")
+    )
+
+
+def of_containers(container_ids: list[int]) -> list[HealthStatus]:
+    rows = HealthStatus.objects.filter(pk__in=container_ids, container__monitored=True)
+    return list(rows.select_related("container"))
+
+
+def quarantine(container: Container, now: datetime, until: datetime | None) -> None:
+    """Hands off until a person or the release time."""
+    HealthStatus.objects.filter(pk=container.pk).update(
+        lifecycle=Lifecycle.QUARANTINED, quarantined_at=now, quarantine_until=until, version=F("version") + 1
+    )
+
+
+def release(container: Container) -> bool:
+    """End a quarantine; False where there was none."""
+    rows = HealthStatus.objects.filter(pk=container.pk, lifecycle=Lifecycle.QUARANTINED)
+    return bool(
+        rows.update(
+            lifecycle=Lifecycle.NEW,
+            quarantined_at=None,
+            quarantine_until=None,
+            released_at=db_now(),
+            consecutive_failures=0,
+            version=F("version") + 1,
+        )
+    )
+
+
+def count_restart(container: Container, now: datetime) -> None:
+    HealthStatus.objects.filter(pk=container.pk).update(
+        total_restarts=F("total_restarts") + 1, last_restart_time=now, version=F("version") + 1
+    )
+
+
+def interrupt(host_id: int, now: datetime, *, killed_since: datetime | None = None) -> int:
+    """The engine has gone: remember which of its containers were running.
+
+    With `killed_since` also those whose stop signal came from the engine as it shut down; they lose that mark.
+    """
+    rows = HealthStatus.objects.filter(container__host_id=host_id, interrupted_at__isnull=True)
+    running = (Lifecycle.RUNNING, Lifecycle.STARTING, Lifecycle.RESTARTING, Lifecycle.PAUSED, Lifecycle.STOPPING)
+    chosen = Q(lifecycle__in=running) & (Q(stop_signal_at__isnull=True) | Q(stop_signal_at__lt=F("started_at")))
+    if killed_since is not None:
+        swept = HealthStatus.objects.filter(container__host_id=host_id, stop_signal_at__gte=killed_since)
+        return swept.update(
+            stop_signal_at=None, stopped_by_hand_at=None, interrupted_at=now, version=F("version") + 1
+        ) + rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
+    return rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
+
+
+def unknown(host_id: int, message: str, now: datetime, retry_in: float) -> None:
+    """Nothing of this host can be seen: no verdict counts (two statements)."""
+    rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+    rows.filter(Q(next_check_at__isnull=True) | Q(next_check_at__lte=now)).update(
+        next_check_at=now + timedelta(seconds=retry_in)
+    )
+    rows.exclude(status=Health.UNKNOWN, message=message).update(
+        status=Health.UNKNOWN, message=message, consecutive_successes=0, version=F("version") + 1
+    )
+
+
+def any_spared(host_id: int) -> bool:
+    """Whether a container of this host was running and had not been told to stop."""
+    running = (Lifecycle.RUNNING, Lifecycle.STARTING, Lifecycle.PAUSED)
+    rows = HealthStatus.objects.filter(container__host_id=host_id, lifecycle__in=running)
+    return rows.filter(Q(stop_signal_at__isnull=True) | Q(stop_signal_at__lt=F("started_at"))).exists()
+
+
+def look_soon(host_id: int, at: datetime) -> None:
+    """Have every container of a host checked."""
+    HealthStatus.objects.filter(container__host_id=host_id).update(next_check_at=at)

@@ -1,0 +1,264 @@
+"""Engine event streams: hints within milliseconds, and the marks that only events can give.
+
+A thread for each host holds the stream, reconnects where it left off, and has everything looked at after a gap.
+Nothing depends on it: polling goes on beneath and finds the same failures, later.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, close_old_connections, connection
+from django.db.models import Q
+
+from healing.core.errors import ConfigError, ContainerNotFound, EngineUnreachable, PluginError
+from healing.core.events import HINTS, StreamMemory, remember, shutdown_began
+from healing.core.lifecycle import is_stop_signal
+from healing.core.ports import Engine
+from healing.core.types import Event, EventKind
+from healing.engines import open_engine
+from healing.models import Container, Host
+from healing.pipeline import hosts as host_stage
+from healing.pipeline.engines import config_of
+from healing.registration.adoption import adopt, stable_name, wanted
+from healing.store import heals, hosts, statuses
+from healing.store.clock import db_now
+from healing.tasks import check_now
+
+logger = logging.getLogger(__name__)
+
+IDLE_TIMEOUT = 20.0
+CURSOR_EVERY = timedelta(seconds=1)
+RELIST_IN = timedelta(seconds=1)
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 5.0
+SUPERVISE_EVERY = 2.0
+
+
+class HostWatcher:
+    """The event stream of one host. `connected` while it is held."""
+
+    def __init__(self, host: Host) -> None:
+        self.host_id = host.pk
+        self.name = host.name
+        self.config = config_of(host)
+        self.connected = threading.Event()
+        self._stop = threading.Event()
+        self._engine: Engine | None = None
+        self._memory = StreamMemory()
+        self._cursor: datetime | None = host.last_event_at
+        self._cursor_saved: datetime | None = None
+        self._kept_since: datetime | None = None
+        self._thread = threading.Thread(target=self._run, name=f"watch-{host.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End the stream; returns at once."""
+        self._stop.set()
+        engine = self._engine
+        if engine is not None:
+            with suppress(PluginError, OSError):
+                engine.close()
+
+    def join(self, timeout: float) -> None:
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            close_old_connections()
+            try:
+                if self._hold_stream():
+                    pause = FIRST_PAUSE
+            except DatabaseError as error:
+                logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
+            except Exception:
+                logger.exception("watcher failed", extra={"action": "watch_failed", "host": self.name})
+            self.connected.clear()
+            self._stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        connection.close()
+
+    def _hold_stream(self) -> bool:
+        """Follow the stream until it breaks; True where it had been connected."""
+        host = Host.objects.get(pk=self.host_id)
+        try:
+            self._engine = engine = open_engine(self.config)
+            info = engine.info()
+        except (PluginError, ConfigError) as error:
+            host_stage.lost(host, str(error), db_now())
+            return False
+        try:
+            self._begin(host, engine, info.version)
+            for event in engine.events(self._cursor, IDLE_TIMEOUT):
+                self._take(host, engine, event)
+                if self._stop.is_set():
+                    break
+        except EngineUnreachable as error:
+            if not self._stop.is_set():
+                self._broken(host, str(error))
+        finally:
+            engine.close()
+        return True
+
+    def _begin(self, host: Host, engine: Engine, version: str) -> None:
+        """Connected: what is new is registered, and everything is looked at once the replay has been taken in."""
+        now = db_now()
+        host_stage.back(host, now)
+        self._memory = StreamMemory()
+        self._kept_since = host.stream_since
+        since = self._cursor or now
+        self._cursor = since
+        Host.objects.filter(pk=host.pk).update(stream_since=now, version=version[:100], last_seen=now)
+        host.stream_since = now
+        self.connected.set()
+        register_wanted(host, engine)
+        statuses.look_soon(host.pk, now + RELIST_IN)
+        hosts.sooner(host.pk, now + RELIST_IN)
+        logger.info("watching events", extra={"action": "watch_connected", "host": self.name})
+
+    def _broken(self, host: Host, error: str) -> None:
+        """The stream has ended. Is the engine gone, and did it stop its containers as it went?"""
+        try:
+            probe = open_engine(replace(self.config, timeout=2.0))
+            probe.info()
+            probe.close()
+            return
+        except PluginError as gone:
+            error = str(gone)
+        now = db_now()
+        began = shutdown_began(self._memory, now)
+        if began is not None and statuses.any_spared(host.pk):
+            began = None
+        host_stage.lost(host, error, now, killed_since=began)
+
+    def _take(self, host: Host, engine: Engine, event: Event) -> None:
+        """One event: marks first, then the hint, so that the check finds them."""
+        if self._kept_since is not None and event.at == self._cursor:
+            # The engine still had the last event that we know: nothing was missed.
+            Host.objects.filter(pk=host.pk).update(stream_since=self._kept_since)
+            host.stream_since = self._kept_since
+        self._kept_since = None
+        container = _container_of(host, event)
+        self._memory = remember(self._memory, event, container.stop_signal if container else "")
+        if container is None:
+            if event.kind is EventKind.START:
+                register_started(host, engine, event)
+        else:
+            _mark(container, event)
+            if event.kind in HINTS and container.monitored:
+                check_now([container.pk], by_event=True, with_probes=False)
+        self._save_cursor(host, event.at)
+
+    def _save_cursor(self, host: Host, at: datetime) -> None:
+        self._cursor = at
+        if self._cursor_saved is None or at - self._cursor_saved >= CURSOR_EVERY:
+            Host.objects.filter(pk=host.pk).update(last_event_at=at)
+            self._cursor_saved = at
+
+    def flush_cursor(self) -> None:
+        """Write the cursor that throttling has held back."""
+        if self._cursor is not None and self._cursor != self._cursor_saved:
+            Host.objects.filter(pk=self.host_id).update(last_event_at=self._cursor)
+            self._cursor_saved = self._cursor
+
+
+def _container_of(host: Host, event: Event) -> Container | None:
+    """By engine id; a container that was recreated is known by its name."""
+    name = stable_name(event.name, event.labels)
+    rows = list(Container.objects.filter(Q(engine_id=event.container_id) | Q(name=name), host=host))
+    return next((row for row in rows if row.engine_id == event.container_id), rows[0] if rows else None)
+
+
+def _mark(container: Container, event: Event) -> None:
+    if event.kind is EventKind.UNPAUSE:
+        statuses.mark(container.pk, unpaused_at=event.at)
+    elif event.kind is EventKind.KILL and is_stop_signal(event.signal, container.stop_signal):
+        if event.container_id == container.engine_id and not heals.our_call_covers(container.pk, event.at):
+            statuses.mark(container.pk, stop_signal_at=event.at)
+
+
+def register_wanted(host: Host, engine: Engine) -> list[Container]:
+    """Register every container of the engine that is to be supervised and is not known yet."""
+    known = set(Container.objects.filter(host=host).values_list("engine_id", flat=True))
+    added = []
+    for summary in engine.list():
+        why = wanted(host, summary.labels) if summary.id not in known else None
+        if why is None:
+            continue
+        with suppress(ContainerNotFound):
+            added.append(adopt(host, engine.inspect(summary.id), why))
+    return added
+
+
+def register_started(host: Host, engine: Engine, event: Event) -> None:
+    """A container that nobody knows has started: supervise it from its first second where it is wanted."""
+    try:
+        snapshot = engine.inspect(event.container_id)
+    except ContainerNotFound:
+        return
+    why = wanted(host, snapshot.labels)
+    if why is None:
+        return
+    container = adopt(host, snapshot, why)
+    logger.info("registered", extra={"action": "registered", "container": container.name, "why": why})
+    check_now([container.pk], by_event=True, with_probes=False)
+
+
+class Supervisor:
+    """Keeps one watcher for each enabled host, as hosts come, change and go."""
+
+    def __init__(self, host_names: Iterable[str] | None) -> None:
+        self._names = set(host_names) if host_names is not None else None
+        self._watchers: dict[int, HostWatcher] = {}
+
+    def step(self) -> None:
+        """One round: start, replace and stop watchers, and show that they live."""
+        rows = Host.objects.filter(enabled=True)
+        wanted_hosts = {h.pk: h for h in rows if self._names is None or h.name in self._names}
+        for pk in list(self._watchers):
+            watcher = self._watchers[pk]
+            if pk not in wanted_hosts or watcher.config != config_of(wanted_hosts[pk]) or not watcher.is_alive():
+                watcher.stop()
+                del self._watchers[pk]
+        for pk, host in wanted_hosts.items():
+            if pk not in self._watchers:
+                self._watchers[pk] = HostWatcher(host)
+                self._watchers[pk].start()
+        now = db_now()
+        for watcher in self._watchers.values():
+            watcher.flush_cursor()
+            if watcher.connected.is_set():
+                hosts.beat(f"watch:{watcher.name}", now)
+
+    def stop(self) -> None:
+        for watcher in self._watchers.values():
+            watcher.stop()
+        for watcher in self._watchers.values():
+            watcher.join(3.0)
+            with suppress(DatabaseError):
+                watcher.flush_cursor()
+
+
+def run(host_names: Iterable[str] | None, stop: threading.Event) -> None:
+    """Watch the named hosts (None: all enabled ones) until `stop` is set."""
+    supervisor = Supervisor(host_names)
+    while not stop.is_set():
+        close_old_connections()
+        try:
+            supervisor.step()
+        except DatabaseError as error:
+            logger.warning("database: %s", error, extra={"action": "watch_database"})
+        stop.wait(SUPERVISE_EVERY)
+    supervisor.stop()
+    connection.close()

@@ -1,0 +1,64 @@
+"""Strict readers for the configuration of a channel. Each raises ConfigError at the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from notifications.core.errors import ConfigError
+
+
+def refuse_unknown(config: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in sorted(config):
+        if name not in known:
+            fields = ", ".join(known) or "none"
+            raise ConfigError(str(name), f"this channel has no such field; it has {fields}")
+
+
+def read_url(config: Mapping[str, Any], name: str) -> str:
+    """An http or https address with a host, as it is written."""
+    value = config.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(name, "must be an address such as https://example.org/hook")
+    url = value.strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character <= " " for character in url):
+        raise ConfigError(name, "is no usable address; write it as in https://example.org/hook")
+    return url
+
+
+def read_bool(config: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = config.get(name, default)
+    if not isinstance(value, bool):
+        raise ConfigError(name, "must be true or false")
+    return value
+
+
+def read_headers(config: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:
+    """A JSON object of header names and values; names are tokens, values printable ASCII."""
+    value = config.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ConfigError(name, 'must be an object, such as {"Authorization": "Bearer …"}')
+    for key, text in value.items():
+        if (
+            not isinstance(key, str)
+            or not key.replace("-", "").replace("_", "").isalnum()
+            or not key.isascii()
+        ):
+            raise ConfigError(name, f"{key!r} is no name of a header")
+        if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+            raise ConfigError(name, f"the value of {key} must be printable ASCII text")
+    return tuple(value.items())
+
+
+def read_choice(config: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`; the first where nothing is given."""
+    value = config.get(name, choices[0])
+    if value not in choices:
+        raise ConfigError(name, f"must be one of {', '.join(repr(choice) for choice in choices)}")
+    return str(value)

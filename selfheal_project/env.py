@@ -1,0 +1,150 @@
+"""The environment, read strictly: a malformed or unknown value stops the start with a sentence."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+KNOWN = {
+    "SELFHEAL_HOME": "folder for all state of the embedded mode (default: var/ in the project)",
+    "SELFHEAL_SECRET_KEY": "Django's secret key (default: generated once in SELFHEAL_HOME)",
+    "SELFHEAL_ALLOWED_HOSTS": "comma-separated names under which the web pages may be asked for",
+    "SELFHEAL_HTTPS": "true where the web pages are served behind HTTPS",
+    "SELFHEAL_BIND": "address to listen on (default 127.0.0.1)",
+    "SELFHEAL_LOG_FORMAT": "text or json",
+    "SELFHEAL_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
+    "SELFHEAL_FLOWER_PASSWORD": "password of Flower's user selfheal (default: generated once in SELFHEAL_HOME)",
+    "SELFHEAL_FLOWER_PORT": "port of Flower (default 5555)",
+    "SELFHEAL_ADMIN_PASSWORD": "first password of the user admin (default: generated once in SELFHEAL_HOME)",
+    "SELFHEAL_TICK": "seconds between two ticks of beat, 1 to 10 (default 1)",
+}
+_OTHER_PREFIXES = ("SELFHEAL_TEST_", "SELFHEAL_BENCH_", "SELFHEAL_DEMO_")
+
+
+def check_known(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a misspelt SELFHEAL_ variable, which would otherwise be silently without effect."""
+    for name in environ:
+        if name.startswith("SELFHEAL_") and name not in KNOWN and not name.startswith(_OTHER_PREFIXES):
+            raise ImproperlyConfigured(
+                f"The environment variable {name} is unknown. Known are: {', '.join(sorted(KNOWN))}."
+            )
+
+
+def boolean(name: str, default: bool = False, environ: Mapping[str, str] = os.environ) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if not text:
+        return default
+    if text in ("true", "1", "yes", "on"):
+        return True
+    if text in ("false", "0", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name}={environ[name]!r} is neither true nor false; write true or false.")
+
+
+def number(
+    name: str, default: float, low: float, high: float, environ: Mapping[str, str] = os.environ
+) -> float:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name}={text!r} is not a number from {low:g} to {high:g}.")
+    return value
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> str:
+    text = environ.get(name, "").strip() or default
+    if text not in allowed:
+        raise ImproperlyConfigured(f"{name}={text!r} is unknown; write one of {', '.join(allowed)}.")
+    return text
+
+
+def database(url: str, home: Path) -> dict[str, Any]:
+    """Django's settings for postgres://user:password@host:port/name or sqlite:///path; SQLite in `home` when empty."""
+    if not url:
+        return _sqlite(home / "selfheal.sqlite3")
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        if not parts.path.strip("/"):
+            raise ImproperlyConfigured("DATABASE_URL names no file; write sqlite:////absolute/path.")
+        return _sqlite(Path(unquote(parts.path.removeprefix("/"))))
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured(
+            f"DATABASE_URL starts with {parts.scheme!r}; write postgres://user:password@host:5432/name "
+            "or sqlite:////absolute/path."
+        )
+    return _postgres(url)
+
+
+def _sqlite(path: Path) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "CONN_MAX_AGE": 600,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+def _postgres(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ImproperlyConfigured("DATABASE_URL has a port that is not a number from 1 to 65535.") from None
+    name = unquote(parts.path.lstrip("/"))
+    if not name:
+        raise ImproperlyConfigured("DATABASE_URL names no database; write postgres://user:password@host:5432/name.")
+    options: dict[str, Any] = {"connect_timeout": 5, **dict(parse_qsl(parts.query))}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or options.pop("host", "")),
+        "PORT": str(port or ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+def broker(url: str) -> str:
+    """The broker's URL; `selfheal-memory://localhost` (inside one process) when empty."""
+    if not url:
+        return "selfheal-memory://localhost"
+    scheme = urlsplit(url).scheme
+    if scheme not in ("redis", "rediss", "unix", "sentinel", "amqp", "amqps", "selfheal-memory"):
+        raise ImproperlyConfigured(
+            f"CELERY_BROKER_URL starts with {scheme!r}; write redis://host:6379/0, or leave it empty for one process."
+        )
+    return url
+
+
+def stored_secret(home: Path, name: str, length: int = 50) -> str:
+    """A secret that is generated once and kept in `home` (mode 0600)."""
+    path = home / name
+    if path.exists():
+        return path.read_text().strip()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    value = secrets.token_urlsafe(length)[:length]
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value + "\n")
+    return value
