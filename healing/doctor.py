@@ -26,7 +26,7 @@ from healing.models import Heartbeat, Host, Trouble
 from healing.pipeline.engines import config_of
 
 OLDEST_PYTHON = (3, 11)
-ADMIN_PASSWORD_FILE = "admin_password"
+ADMIN_PASSWORD_FILE = "admin_password"  # noqa: S105 - the name of a file
 _ENGINE_TIMEOUT = 5.0
 _BROKER_TIMEOUT = 5.0
 _ENGINES_AT_ONCE = 16
@@ -80,7 +80,9 @@ def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Chec
     """Whether this Python is new enough."""
     text = ".".join(map(str, version))
     if version < OLDEST_PYTHON:
-        return Check("python", Level.ERROR, f"Python {text}", "Install Python 3.11 or newer and run `make up` again.")
+        return Check(
+            "python", Level.ERROR, f"Python {text}", "Install Python 3.11 or newer and run `make up` again."
+        )
     return Check("python", Level.OK, f"Python {text}")
 
 
@@ -88,7 +90,9 @@ def check_home(home: Path) -> Check:
     """Whether the state folder can be written, and by nobody else."""
     name = "state folder"
     if not home.is_dir():
-        return Check(name, Level.ERROR, f"{home} is no folder", "Run `make up`, or set SELFHEAL_HOME to a folder.")
+        return Check(
+            name, Level.ERROR, f"{home} is no folder", "Run `make up`, or set SELFHEAL_HOME to a folder."
+        )
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         advice = f"Run `chown -R {getpass.getuser()} {home}`, or set SELFHEAL_HOME to a folder of your own."
         return Check(name, Level.ERROR, f"{home} cannot be read and written by {getpass.getuser()}", advice)
@@ -106,7 +110,9 @@ def check_admin_password(environ: Mapping[str, str]) -> Check:
     if environ.get("SELFHEAL_ADMIN_PASSWORD"):
         return Check(name, Level.OK, "first set from SELFHEAL_ADMIN_PASSWORD")
     if not path.exists():
-        return Check(name, Level.OK, "no generated password is kept; `manage.py changepassword admin` sets one")
+        return Check(
+            name, Level.OK, "no generated password is kept; `manage.py changepassword admin` sets one"
+        )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         return Check(name, Level.WARNING, f"{path} can be read by others", f"Run `chmod 600 {path}`.")
     return Check(name, Level.OK, f"generated once, in {path}")
@@ -151,8 +157,8 @@ def check_broker(url: str) -> Check:
     shown = Connection(url).as_uri()
     try:
         with Connection(url, connect_timeout=_BROKER_TIMEOUT) as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, timeout=_BROKER_TIMEOUT)
-    except Exception as error:  # noqa: BLE001 - each transport raises errors of its own
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=int(_BROKER_TIMEOUT))
+    except Exception as error:  # each transport raises errors of its own
         advice = "Start the broker, or correct CELERY_BROKER_URL (redis://host:6379/0)."
         return Check("broker", Level.ERROR, f"{shown}: {_one_line(error)}", advice)
     return Check("broker", Level.OK, f"{shown} answers")
@@ -179,7 +185,9 @@ def check_engine(host: Host) -> Check:
             engine.close()
     except (PluginError, ConfigError) as error:
         return Check(name, Level.ERROR, _one_line(error), _engine_advice(host, error))
-    return Check(name, Level.OK, f"{info.kind} {info.version} at {host.address}, {info.containers} containers")
+    return Check(
+        name, Level.OK, f"{info.kind} {info.version} at {host.address}, {info.containers} containers"
+    )
 
 
 def _engine_advice(host: Host, error: Exception) -> str:
@@ -229,7 +237,12 @@ def check_troubles() -> list[Check]:
     """What Selfheal itself has found wrong with its own sight, and is not over."""
     advice = "It ends by itself once the cause is mended; the message says what to mend."
     return [
-        Check(f"trouble {trouble.key}", Level.WARNING, f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)", advice)
+        Check(
+            f"trouble {trouble.key}",
+            Level.WARNING,
+            f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
+            advice,
+        )
         for trouble in Trouble.objects.filter(resolved_at=None)[:_TROUBLES_SHOWN]
     ]
 

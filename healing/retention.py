@@ -34,7 +34,8 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
         "failure_records": _delete(_ended_failures(now, cutoff), batch),
         "notifications": _delete(_ended_notifications(cutoff), batch),
         "heartbeats": _delete(
-            Heartbeat.objects.filter(name__startswith="worker:", at__lt=now - timedelta(days=_WORKER_DAYS)), batch
+            Heartbeat.objects.filter(name__startswith="worker:", at__lt=now - timedelta(days=_WORKER_DAYS)),
+            batch,
         ),
     }
     logger.info("old history deleted", extra={"action": "prune_history", **counts})

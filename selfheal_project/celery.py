@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_prerun
+from celery.signals import beat_init, setup_logging, task_prerun
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "selfheal_project.settings")
@@ -28,3 +28,11 @@ def _drop_broken_connections(**_: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@beat_init.connect
+def _have_periodic_tasks(**_: Any) -> None:
+    """Wherever beat runs, it has the periodic tasks that Selfheal needs."""
+    from selfheal_project.beat_schedule import ensure_schedule
+
+    ensure_schedule()

@@ -137,14 +137,33 @@ def broker(url: str) -> str:
 def stored_secret(home: Path, name: str, length: int = 50) -> str:
     """A secret that is generated once and kept in `home` (mode 0600)."""
     path = home / name
-    if path.exists():
-        return path.read_text().strip()
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    value = secrets.token_urlsafe(length)[:length]
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        return _kept(path) or _create(path, secrets.token_urlsafe(length)[:length])
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The state folder {home} cannot be used ({error.strerror}: {error.filename}); "
+            "mend its permissions or set SELFHEAL_HOME to another folder."
+        ) from error
+
+
+def _kept(path: Path) -> str:
+    try:
         return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
+    except FileNotFoundError:
+        return ""
+
+
+def _create(path: Path, value: str) -> str:
+    """Write `value` to `path` unless another process was quicker, whose value then holds."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(value + "\n")
+    try:
+        # A link appears complete or not at all, and never over one that is there.
+        os.link(draft, path)
+    except FileExistsError:
+        return _kept(path)
+    finally:
+        draft.unlink()
     return value

@@ -40,7 +40,7 @@ class Program:
 
 def programs(address: str, port: int, flower_port: int, flower_password: str) -> list[Program]:
     """Everything that Selfheal consists of."""
-    celery = [sys.executable, "-m", "celery", "-A", "selfheal_project"]
+    celery = [sys.executable, "-m", "celery", "-A", "selfheal_project", "-q"]
     uvicorn = [sys.executable, "-m", "uvicorn", "selfheal_project.asgi:application", "--lifespan", "off"]
     flower = ["flower", "--address=127.0.0.1", f"--port={flower_port}", "--logging=warning"]
     return [
@@ -75,9 +75,11 @@ def run(wanted: Sequence[Program]) -> int:
     stopping = threading.Event()
     with stop_on_signals(stopping):
         keeper = Keeper(wanted)
-        while not stopping.wait(0.2):
-            keeper.look(time.monotonic())
-        keeper.stop()
+        try:
+            while not stopping.wait(0.2):
+                keeper.look(time.monotonic())
+        finally:
+            keeper.stop()
     logger.info("stopped", extra={"action": "stopped"})
     return 0
 
@@ -124,7 +126,7 @@ class Keeper:
         if now - kept.started >= STEADY_SECONDS:
             kept.pause = FIRST_PAUSE
         message = "The process %s ended with status %s; it is started again in %.0f s."
-        extra = {"action": "process_died", "process": kept.program.name}
+        extra = {"action": "process_died", "program": kept.program.name}
         logger.error(message, kept.program.name, kept.process.returncode, kept.pause, extra=extra)
         kept.process, kept.start_at = None, now + kept.pause
         kept.pause = min(kept.pause * 2, LONGEST_PAUSE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeVar
 
@@ -38,6 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(stack.close)
     with contextlib.suppress(ServiceMissingError):  # each fixture says it again, and skips or fails
         os.environ.update(stack.enter_context(shared_services()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failed one."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped in CI: {item.nodeid}: {report.longrepr}"
+    return report
 
 
 @contextlib.contextmanager

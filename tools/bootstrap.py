@@ -1,3 +1,4 @@
+# -*- coding: utf-8 -*-
 """Makes .venv and installs the requirements when they changed: `python3 tools/bootstrap.py [--dev]`.
 
 Standard library only, and written so that an old Python can read it far enough to say that it is too old.
@@ -6,10 +7,7 @@ Standard library only, and written so that an old Python can read it far enough 
 import sys
 
 OLDEST = (3, 11)
-STAMPS = {
-    False: "installed",
-    True: "installed-dev",
-}  # what .venv holds: the runtime, and the development tools too
+STAMPS = {False: "installed", True: "installed-dev"}  # in .venv: what it holds, without and with --dev
 NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
 
 
@@ -36,7 +34,7 @@ def use_newer(arguments):
     import subprocess
 
     check = "import sys; sys.exit(sys.version_info < (3, 11))"
-    for name in NEWER:
+    for name in NEWER if sys.version_info >= (3, 3) else ():
         path = shutil.which(name)
         if path and subprocess.call([path, "-c", check], stderr=subprocess.DEVNULL) == 0:
             os.execv(path, [path, os.path.abspath(__file__)] + list(arguments))
@@ -127,16 +125,17 @@ def make_venv(folder):
     )
     if done.returncode:
         raise Refused(
-            "The environment %s could not be made: %s" % (folder, last_line(done.stdout + done.stderr))
+            "The environment %s could not be made: %s" % (folder, reason(done.stdout + done.stderr))
         )
 
 
 def install(folder, files):
     import subprocess
 
-    print(
-        "Installing the dependencies into %s (under a minute, only when they changed) …" % folder, flush=True
+    sys.stdout.write(
+        "Installing the dependencies into %s (about half a minute, only when they changed) …\n" % folder
     )
+    sys.stdout.flush()
     command = [
         str(folder / "bin" / "python"),
         "-m",
@@ -154,15 +153,15 @@ def install(folder, files):
         log.write_text(done.stdout + done.stderr)
         raise Refused(
             "pip could not install the dependencies: %s (all of its output is in %s; a proxy or mirror is set with "
-            "PIP_INDEX_URL or HTTPS_PROXY)." % (last_line(done.stdout + done.stderr), log)
+            "PIP_INDEX_URL or HTTPS_PROXY)." % (reason(done.stdout + done.stderr), log)
         )
 
 
-def last_line(text):
-    """The last line that says what went wrong."""
+def reason(text):
+    """The line that says what went wrong: the first error, else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["no output"])[-1]
+    return errors[0] if errors else (lines or ["no output"])[-1]
 
 
 if __name__ == "__main__":

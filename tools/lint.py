@@ -24,8 +24,12 @@ PRODUCTION = {
 }
 
 CHECKS: list[tuple[str, tuple[str, ...], dict[str, str]]] = [
-    ("ruff check", (sys.executable, "-m", "ruff", "check", "."), {}),
-    ("ruff format", (sys.executable, "-m", "ruff", "format", "--check", "."), {}),
+    ("ruff check", (sys.executable, "-m", "ruff", "check", "--quiet", "--output-format", "concise", "."), {}),
+    (
+        "ruff format",
+        (sys.executable, "-m", "ruff", "format", "--check", "--quiet", "--output-format", "concise", "."),
+        {},
+    ),
     ("mypy", (sys.executable, "-m", "mypy", *PACKAGES), {}),
     ("import-linter", (sys.executable, "-c", LINT_IMPORTS), {}),
     ("migrations", (*MANAGE, "makemigrations", "--check", "--dry-run"), {}),

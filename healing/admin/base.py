@@ -8,8 +8,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin
 
+from healing.admin.looks import ModelAdmin
 from healing.core.types import ActionResult, AlertLevel, Health, Lifecycle
 from healing.models import AttemptState, HostState
 
@@ -67,6 +67,7 @@ class HealingAdmin(ModelAdmin):
 
     def note(self, request: HttpRequest, rows: list[Any], what: str) -> None:
         """Write into the admin's own history who did what to which rows."""
+        assert request.user.pk is not None
         LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, change_message=what)
 
     def back(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -7,18 +7,18 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
 
 from healing.admin.base import HealingAdmin
+from healing.admin.looks import ModelForm, display
 from healing.models import ConfigCeiling, HealingConfig, Probe
 
 
-class HealingConfigForm(forms.ModelForm):  # type: ignore[type-arg]
+class HealingConfigForm(ModelForm):
     """A choice that is left open is inherited, not unknown."""
 
     class Meta:
         model = HealingConfig
-        fields = "__all__"
+        exclude = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -8,14 +8,13 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
-from unfold.decorators import display
 
 from healing.admin.base import HEALTH_COLOURS, LIFECYCLE_COLOURS, labelled
 from healing.admin.container_actions import ContainerActions
 from healing.admin.container_page import failures_table, origins_table, status_table, warnings_list
 from healing.admin.html import evidence
+from healing.admin.looks import TabularInline, display
 from healing.admin.removal import BookkeepingGoesAlong
 from healing.models import Container, HealthStatus, Probe
 

@@ -9,11 +9,10 @@ from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from unfold.decorators import action
-from unfold.forms import BaseDialogForm
 
+from healing import commands, tasks
+from healing.admin.looks import BaseDialogForm, action
 from healing.admin.scopes import PauseMixin
-from healing.core.errors import PluginError
 from healing.models import Container
 from healing.signals import bump_revision
 
@@ -30,7 +29,10 @@ def _dialog(title: str, description: str) -> Any:
 
 
 _CHECK = _dialog("Check now", "A worker looks at this container at once.")
-_HEAL = _dialog("Heal now", "The container is restarted now, whatever its back-off or quarantine say; never through a pause.")
+_HEAL = _dialog(
+    "Heal now",
+    "The container is restarted now, whatever its back-off or quarantine say; never through a pause.",
+)
 _RELEASE = _dialog("Release", "Ends the quarantine: budget and back-off begin anew.")
 
 
@@ -45,17 +47,15 @@ class ContainerActions(PauseMixin):
 
     @action(description="Check now", permissions=["change"])
     def check_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
-        ids = list(queryset.values_list("pk", flat=True))
-        _check_now(ids)
-        self.message_user(request, f"Asked for a check of {len(ids)} containers.", messages.SUCCESS)
+        self._check(request, queryset)
 
     @action(description="Heal now", permissions=["change"])
     def heal_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
-        self._each(request, queryset, _heal_now, "Heal asked for by hand.", "Healing {}.")
+        self._heal(request, queryset)
 
     @action(description="Release from quarantine", permissions=["change"])
     def release_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
-        self._each(request, queryset, _release, "Released from quarantine.", "Released {}.")
+        self._release(request, queryset)
 
     @action(description="Enable (supervise)", permissions=["change"])
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
@@ -67,18 +67,29 @@ class ContainerActions(PauseMixin):
 
     @action(description="Check now", permissions=["change"], icon="stethoscope", dialog=_CHECK)
     def check_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self.check_selected.__wrapped__(self, request, Container.objects.filter(pk=object_id))
+        self._check(request, Container.objects.filter(pk=object_id))
         return self.back(request, object_id)
 
     @action(description="Heal now", permissions=["change"], icon="healing", dialog=_HEAL)
     def heal_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self.heal_selected.__wrapped__(self, request, Container.objects.filter(pk=object_id))
+        self._heal(request, Container.objects.filter(pk=object_id))
         return self.back(request, object_id)
 
     @action(description="Release", permissions=["change"], icon="lock_open", dialog=_RELEASE)
     def release_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self.release_selected.__wrapped__(self, request, Container.objects.filter(pk=object_id))
+        self._release(request, Container.objects.filter(pk=object_id))
         return self.back(request, object_id)
+
+    def _check(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        tasks.check_now(ids)
+        self.message_user(request, f"Asked for a check of {len(ids)} containers.", messages.SUCCESS)
+
+    def _heal(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        self._each(request, queryset, commands.heal_now, "Heal asked for by hand.", "Healing {}.")
+
+    def _release(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
+        self._each(request, queryset, commands.release, "Released from quarantine.", "Released {}.")
 
     def _each(
         self,
@@ -94,8 +105,8 @@ class ContainerActions(PauseMixin):
         for container in queryset.select_related("host", "service", "project", "health"):
             try:
                 act(container)
-            except (PluginError, ValueError) as error:
-                refused.append(f"{container.name}: {error}")
+            except commands.Refused as error:
+                refused.append(str(error))
             else:
                 done.append(container)
         if done:
@@ -104,7 +115,9 @@ class ContainerActions(PauseMixin):
         for line in refused[:_MESSAGES_SHOWN]:
             self.message_user(request, line, messages.ERROR)
         if len(refused) > _MESSAGES_SHOWN:
-            self.message_user(request, f"… and {len(refused) - _MESSAGES_SHOWN} more were refused.", messages.ERROR)
+            self.message_user(
+                request, f"… and {len(refused) - _MESSAGES_SHOWN} more were refused.", messages.ERROR
+            )
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Container], monitored: bool) -> None:
         rows = list(queryset.exclude(monitored=monitored))
@@ -113,7 +126,7 @@ class ContainerActions(PauseMixin):
         word = "Enabled" if monitored else "Disabled"
         self.note(request, rows, f"{word}.")
         if monitored:
-            _check_now([row.pk for row in rows])
+            tasks.check_now([row.pk for row in rows])
         self.message_user(request, f"{word} {len(rows)} containers.", messages.SUCCESS)
 
 
@@ -121,21 +134,3 @@ def _names(containers: list[Container]) -> str:
     names = ", ".join(container.name for container in containers[:_MESSAGES_SHOWN])
     more = len(containers) - _MESSAGES_SHOWN
     return f"{names} and {more} more" if more > 0 else names
-
-
-def _check_now(ids: list[int]) -> None:
-    from healing import tasks
-
-    tasks.check_now(ids)
-
-
-def _heal_now(container: Container) -> object:
-    from healing import commands
-
-    return commands.heal_now(container)
-
-
-def _release(container: Container) -> object:
-    from healing import commands
-
-    return commands.release(container)

@@ -11,8 +11,8 @@ from django.utils.safestring import SafeString
 from healing.admin.base import HEALTH_COLOURS, LIFECYCLE_COLOURS, RESULT_COLOURS
 from healing.admin.html import badge, items, link, table
 from healing.api.queries import config_values, pause_of
-from healing.effective import effective_config
 from healing.core.wording import duration, shown
+from healing.effective import effective_config
 from healing.models import Container, FailureRecord, HealthStatus
 
 _FAILURES_SHOWN = 10
@@ -30,7 +30,11 @@ def status_table(container: Container, status: HealthStatus) -> SafeString:
         ("Last restart", localize(status.last_restart_time) if status.last_restart_time else "never"),
     ]
     if status.quarantined_at:
-        until = f"{localize(status.quarantine_until)}, then one silent trial" if status.quarantine_until else "released by hand"
+        until = (
+            f"{localize(status.quarantine_until)}, then one silent trial"
+            if status.quarantine_until
+            else "released by hand"
+        )
         rows.append(("Quarantine", f"since {localize(status.quarantined_at)}, until {until}"))
     pause = pause_of(container, timezone.now())
     if pause is not None:
@@ -55,7 +59,9 @@ def failures_table(container: Container) -> SafeString:
     records = list(container.failures.filter(is_found=True)[:_FAILURES_SHOWN])
     if not records:
         return format_html("{}", "No failure on record.")
-    return table(("failure", "detected", "cause", "done", "result", "took", "reason"), map(_failure_row, records))
+    return table(
+        ("failure", "detected", "cause", "done", "result", "took", "reason"), map(_failure_row, records)
+    )
 
 
 def _failure_row(record: FailureRecord) -> tuple[object, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
 
 from healing.admin.base import HealingAdmin
+from healing.admin.looks import TabularInline, display
 from healing.admin.scopes import PauseMixin
 from healing.models import Probe, Project, Service, Tenant
 
@@ -32,7 +31,8 @@ class _ScopeAdmin(PauseMixin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project | Service]:
         queryset: QuerySet[Project | Service] = super().get_queryset(request)
-        return queryset.annotate(container_count=Count("containers", distinct=True))
+        annotated: QuerySet[Project | Service] = queryset.annotate(container_count=Count("containers"))
+        return annotated
 
     @display(description="containers", ordering="container_count")
     def containers_shown(self, scope: Project | Service) -> int:
@@ -45,10 +45,19 @@ class ProjectAdmin(_ScopeAdmin):
 
     list_display = ("name", "tenant", "config", "auto_register", "containers_shown", "pause_shown")
     list_select_related = ("tenant", "config")
-    list_filter = ("auto_register", ("tenant", AutocompleteSelectFilter), ("config", AutocompleteSelectFilter))
+    list_filter = (
+        "auto_register",
+        ("tenant", AutocompleteSelectFilter),
+        ("config", AutocompleteSelectFilter),
+    )
     search_fields = ("name",)
     autocomplete_fields = ("tenant", "config")
-    fields = (("name", "tenant"), ("config", "auto_register"), ("paused_until", "paused_reason"), "created_at")
+    fields = (
+        ("name", "tenant"),
+        ("config", "auto_register"),
+        ("paused_until", "paused_reason"),
+        "created_at",
+    )
 
 
 class ProbeInline(TabularInline):

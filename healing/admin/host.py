@@ -10,11 +10,10 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import action, display
-from unfold.forms import BaseDialogForm
 
 from healing.admin.base import HOST_COLOURS, labelled
 from healing.admin.html import badge
+from healing.admin.looks import BaseDialogForm, ModelForm, action, display
 from healing.admin.removal import BookkeepingGoesAlong
 from healing.admin.scopes import PauseMixin
 from healing.core.errors import ConfigError
@@ -33,12 +32,12 @@ _TEST_DIALOG: Any = {
 }
 
 
-class HostForm(forms.ModelForm):  # type: ignore[type-arg]
+class HostForm(ModelForm):
     """Says at the field what is wrong with an address or a TLS file; connects to nothing."""
 
     class Meta:
         model = Host
-        fields = "__all__"
+        exclude = ()
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -122,7 +121,9 @@ class HostAdmin(BookkeepingGoesAlong, PauseMixin):
     def test_selected(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         hosts = list(queryset[: _TESTED_AT_ONCE + 1])
         if len(hosts) > _TESTED_AT_ONCE:
-            self.message_user(request, f"Choose at most {_TESTED_AT_ONCE} hosts to test at a time.", messages.ERROR)
+            self.message_user(
+                request, f"Choose at most {_TESTED_AT_ONCE} hosts to test at a time.", messages.ERROR
+            )
             return
         self._test(request, hosts)
 

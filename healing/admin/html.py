@@ -18,7 +18,9 @@ _COLOURS = {
     "info": "bg-blue-100 text-blue-700 dark:bg-blue-500/20 dark:text-blue-400",
 }
 _PLAIN = "bg-base-500/8 text-base-700 dark:bg-base-500/20 dark:text-base-200"
-_BADGE = "inline-block font-semibold rounded-default text-[11px] uppercase whitespace-nowrap h-6 leading-6 px-2"
+_BADGE = (
+    "inline-block font-semibold rounded-default text-[11px] uppercase whitespace-nowrap h-6 leading-6 px-2"
+)
 _LONGEST = 20_000
 
 
@@ -37,7 +39,10 @@ def evidence(details: object) -> SafeString:
     return format_html_join(
         "",
         '<div class="sh-part"><div class="sh-name">{}</div>{}</div>',
-        ((visible(str(name)).replace("_", " "), preformatted(_text(value))) for name, value in details.items()),
+        (
+            (visible(str(name)).replace("_", " "), preformatted(_text(value)))
+            for name, value in details.items()
+        ),
     )
 
 
@@ -53,9 +58,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> SafeString:
     """A plain table; cells are escaped unless they are safe strings already. No header where all its names are empty."""
     head = format_html_join("", "<th>{}</th>", ((name,) for name in header)) if any(header) else ""
     body = format_html_join(
-        "", "<tr>{}</tr>", ((format_html_join("", "<td>{}</td>", ((_cell(c),) for c in row)),) for row in rows)
+        "",
+        "<tr>{}</tr>",
+        ((format_html_join("", "<td>{}</td>", ((_cell(c),) for c in row)),) for row in rows),
     )
-    return format_html('<table class="sh-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body)
+    return format_html(
+        '<table class="sh-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', head, body
+    )
 
 
 def _cell(value: Any) -> Any:
@@ -74,7 +83,9 @@ def badge(value: str, colours: Mapping[str, str]) -> SafeString:
     """A word in its colour, as lists show it; a dash for none."""
     if not value:
         return format_html("{}", NOTHING)
-    return format_html('<span class="{} {}">{}</span>', _BADGE, _COLOURS.get(colours.get(value, ""), _PLAIN), shown(value))
+    return format_html(
+        '<span class="{} {}">{}</span>', _BADGE, _COLOURS.get(colours.get(value, ""), _PLAIN), shown(value)
+    )
 
 
 def link(url: str, text: str) -> SafeString:

@@ -10,9 +10,7 @@ from django.urls import reverse
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RangeDateTimeFilter
-from unfold.decorators import display
 
 from healing.admin.base import (
     ATTEMPT_COLOURS,
@@ -24,6 +22,7 @@ from healing.admin.base import (
     labelled,
 )
 from healing.admin.html import badge, evidence, items, link, preformatted, table
+from healing.admin.looks import TabularInline, display
 from healing.core.wording import duration, shown
 from healing.models import Attempt, FailureRecord, HealthStatus
 
@@ -166,7 +165,13 @@ class FailureRecordAdmin(ReadOnlyAdmin):
     @display(description="records")
     def children_page(self, record: FailureRecord) -> SafeString:
         rows = [
-            (_record_link(child), localize(child.detected_at), child.action, child.action_result, child.reason)
+            (
+                _record_link(child),
+                localize(child.detected_at),
+                child.action,
+                child.action_result,
+                child.reason,
+            )
             for child in record.children.all()
         ]
         return table(("record", "at", "action", "result", "reason"), rows) if rows else format_html("{}", "–")

@@ -18,6 +18,13 @@ class BookkeepingGoesAlong(HealingAdmin):
     Failure records and attempts do: what has a history is switched off, not deleted.
     """
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
         deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
-        return deleted, counts, set(needed) - {str(model._meta.verbose_name) for model in _BOOKKEEPING}, protected
+        return (
+            deleted,
+            counts,
+            set(needed) - {str(model._meta.verbose_name) for model in _BOOKKEEPING},
+            protected,
+        )

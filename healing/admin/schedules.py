@@ -6,19 +6,26 @@ from typing import Any
 
 from django.contrib import admin
 from django_celery_beat import admin as beat
-from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
-from unfold.admin import ModelAdmin
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from healing.admin.looks import ModelAdmin
 
 for _model in (PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule):
     admin.site.unregister(_model)
 
 
-class TaskSelectWidget(UnfoldAdminSelectWidget, beat.TaskSelectWidget):  # type: ignore[misc]
+class TaskSelectWidget(UnfoldAdminSelectWidget, beat.TaskSelectWidget):
     """The choice of registered tasks, in unfold's looks."""
 
 
-class PeriodicTaskForm(beat.PeriodicTaskForm):  # type: ignore[misc]
+class PeriodicTaskForm(beat.PeriodicTaskForm):
     """django-celery-beat's form with unfold's widgets."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -28,7 +35,7 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):  # type: ignore[misc]
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):  # type: ignore[misc]
+class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):
     """What beat sends."""
 
     form = PeriodicTaskForm
@@ -36,22 +43,22 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):  # type: ignore[mis
 
 
 @admin.register(IntervalSchedule)
-class IntervalScheduleAdmin(beat.IntervalScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class IntervalScheduleAdmin(beat.IntervalScheduleAdmin, ModelAdmin):
     """Every so often."""
 
     list_display = ("__str__", "every", "period")
 
 
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(beat.CrontabScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class CrontabScheduleAdmin(beat.CrontabScheduleAdmin, ModelAdmin):
     """At times of the day, week or month."""
 
 
 @admin.register(SolarSchedule)
-class SolarScheduleAdmin(beat.ScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class SolarScheduleAdmin(beat.ScheduleAdmin, ModelAdmin):
     """At sunrise and the like."""
 
 
 @admin.register(ClockedSchedule)
-class ClockedScheduleAdmin(beat.ClockedScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class ClockedScheduleAdmin(beat.ClockedScheduleAdmin, ModelAdmin):
     """Once, at a time."""

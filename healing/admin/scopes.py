@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -10,12 +10,12 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.decorators import action, display
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from healing.admin.base import HealingAdmin
-from healing.models import Scope, SystemState
+from healing.admin.looks import BaseDialogForm, action, display
+from healing.api import control
+from healing.api.control import Pausable
 
 _LONGEST_PAUSE_MINUTES = 60 * 24 * 365
 
@@ -41,31 +41,21 @@ PAUSE_DIALOG: Any = {
 }
 RESUME_DIALOG: Any = {
     "title": "Resume",
-    "description": "Checking and healing go on at once. A pause of something wider goes on.",
+    "description": "Checking and healing go on with the next check. A pause of something wider goes on.",
     "form_class": BaseDialogForm,
     "form_submit_text": "Resume",
 }
 
 
-def pause_scope(scope: Scope | SystemState, minutes: int, reason: str) -> None:
-    """Pause from now on."""
-    from healing import commands
-
-    commands.pause(scope, timezone.now() + timedelta(minutes=minutes), reason)
-
-
-def resume_scope(scope: Scope | SystemState) -> None:
-    """End the pause of this scope."""
-    from healing import commands
-
-    commands.resume(scope)
+def _until(minutes: int) -> datetime:
+    return timezone.now() + timedelta(minutes=minutes)
 
 
 class PauseMixin(HealingAdmin):
     """The actions pause and resume, in lists and on the page, and the column that shows a pause."""
 
     @display(description="paused", ordering="paused_until", label=True)
-    def pause_shown(self, scope: Scope | SystemState) -> str | None:
+    def pause_shown(self, scope: Pausable) -> str | None:
         if scope.paused_until is None or scope.paused_until <= timezone.now():
             return None
         return f"until {scope.paused_until:%m-%d %H:%M}"
@@ -74,7 +64,7 @@ class PauseMixin(HealingAdmin):
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         rows = list(queryset)
         for scope in rows:
-            pause_scope(scope, 60, f"paused in the admin by {request.user.get_username()}")
+            control.pause(scope, _until(60), f"paused in the admin by {request.user.get_username()}")
         self.note(request, rows, "Paused for 1 hour.")
         self.message_user(request, f"Paused {len(rows)} for 1 hour.", messages.SUCCESS)
 
@@ -82,7 +72,7 @@ class PauseMixin(HealingAdmin):
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         rows = list(queryset)
         for scope in rows:
-            resume_scope(scope)
+            control.resume(scope)
         self.note(request, rows, "Resumed.")
         self.message_user(request, f"Resumed {len(rows)}.", messages.SUCCESS)
 
@@ -91,7 +81,7 @@ class PauseMixin(HealingAdmin):
         scope = self.get_object(request, object_id)
         if scope is not None:
             minutes, reason = form.cleaned_data["minutes"], form.cleaned_data["reason"]
-            pause_scope(scope, minutes, reason)
+            control.pause(scope, _until(minutes), reason)
             self.note(request, [scope], f"Paused for {minutes} minutes. {reason}".strip())
             self.message_user(request, f"Paused {scope} for {minutes} minutes.", messages.SUCCESS)
         return self.back(request, object_id)
@@ -100,7 +90,7 @@ class PauseMixin(HealingAdmin):
     def resume_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         scope = self.get_object(request, object_id)
         if scope is not None:
-            resume_scope(scope)
+            control.resume(scope)
             self.note(request, [scope], "Resumed.")
             self.message_user(request, f"Resumed {scope}.", messages.SUCCESS)
         return self.back(request, object_id)

@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import RangeDateTimeFilter
-from unfold.decorators import display
 
 from healing.admin.base import ReadOnlyAdmin
 from healing.admin.html import evidence
+from healing.admin.looks import display
 from healing.admin.scopes import PauseMixin
 from healing.models import CheckShard, Heartbeat, SystemState, Trouble
 
@@ -34,7 +34,9 @@ class SystemStateAdmin(PauseMixin, ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("config_revision", "paused_until", "paused_reason")
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         SystemState.objects.get_or_create(pk=1)
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response

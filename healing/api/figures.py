@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,15 @@ from django.apps import apps
 from django.db.models import Count, Max, Min, Q, QuerySet
 
 from healing.core import stats
-from healing.core.types import FOUND_TYPES, ActionKind, ActionResult, AlertLevel, FailureType, Health, Lifecycle
+from healing.core.types import (
+    FOUND_TYPES,
+    ActionKind,
+    ActionResult,
+    AlertLevel,
+    FailureType,
+    Health,
+    Lifecycle,
+)
 from healing.models import Attempt, AttemptState, Container, FailureRecord, HealthStatus, Host, Project
 
 
@@ -37,7 +46,9 @@ class Selection:
 
 def figures(selection: Selection) -> dict[str, Any]:
     """All figures of one selection; durations in seconds, rates from 0 to 1, None where nothing can be told."""
-    records = FailureRecord.objects.filter(selection.where("container__") & selection.from_time("detected_at"))
+    records = FailureRecord.objects.filter(
+        selection.where("container__") & selection.from_time("detected_at")
+    )
     found = records.filter(is_found=True, in_success_rate=True).order_by()
     return {
         "containers": Container.objects.filter(selection.where()).count(),
@@ -70,17 +81,21 @@ def _failures(found: QuerySet[FailureRecord]) -> dict[str, Any]:
         "failures": totals["count"],
         "open_failures": totals["unresolved"],
         "mtbf": stats.mtbf(totals["oldest"], totals["newest"], totals["count"]),
-        "mttr": stats.mttr(healed.values_list("detected_at", "resolved_at").iterator()),
+        "mttr": stats.mttr(_pairs(healed, "detected_at", "resolved_at")),
     }
 
 
 def _restarts(found: QuerySet[FailureRecord]) -> dict[str, Any]:
     states = _counts(
-        Attempt.objects.filter(failure__in=found.values("id")), "state", (AttemptState.SUCCEEDED, AttemptState.FAILED)
+        Attempt.objects.filter(failure__in=found.values("id")),
+        "state",
+        (AttemptState.SUCCEEDED, AttemptState.FAILED),
     )
     succeeded, failed = states[AttemptState.SUCCEEDED], states[AttemptState.FAILED]
     results = _counts(
-        found.filter(action=ActionKind.RESTART, resolved_at__isnull=False), "action_result", tuple(ActionResult)
+        found.filter(action=ActionKind.RESTART, resolved_at__isnull=False),
+        "action_result",
+        tuple(ActionResult),
     )
     return {
         "restarts_succeeded": succeeded,
@@ -92,7 +107,12 @@ def _restarts(found: QuerySet[FailureRecord]) -> dict[str, Any]:
 
 def _healing_latency(found: QuerySet[FailureRecord]) -> dict[str, Any]:
     first = Attempt.objects.filter(failure__in=found.values("id"), number=1, answered_at__isnull=False)
-    return asdict(stats.latency(first.order_by().values_list("failure__detected_at", "answered_at").iterator()))
+    return asdict(stats.latency(_pairs(first, "failure__detected_at", "answered_at")))
+
+
+def _pairs(rows: QuerySet[Any], start: str, end: str) -> Iterator[tuple[datetime, datetime]]:
+    pairs: Iterator[tuple[datetime, datetime]] = rows.order_by().values_list(start, end).iterator()
+    return pairs
 
 
 def _statuses(selection: Selection) -> QuerySet[HealthStatus]:

@@ -19,7 +19,9 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     text = visible(str(value))
-    return text.replace("_", " ") if isinstance(value, str) and text.isidentifier() and text.islower() else text
+    return (
+        text.replace("_", " ") if isinstance(value, str) and text.isidentifier() and text.islower() else text
+    )
 
 
 def duration(seconds: float | None) -> str:
@@ -38,7 +40,9 @@ def share(value: float | None) -> str:
 
 def visible(text: str) -> str:
     """Control and direction characters as escapes: a log line must not hide or reorder what a person reads."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else _escape(c) for c in text)
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else _escape(c) for c in text
+    )
 
 
 def _escape(character: str) -> str:

@@ -16,7 +16,14 @@ from healing.core.errors import ConfigError
 from healing.core.ports import Engine, EngineConfig
 from healing.engines.address import default_docker_address, docker_config, parse_address
 
-__all__ = ["ENGINES", "default_docker_address", "docker_config", "engine_kinds", "open_engine", "parse_address"]
+__all__ = [
+    "ENGINES",
+    "default_docker_address",
+    "docker_config",
+    "engine_kinds",
+    "open_engine",
+    "parse_address",
+]
 
 ENTRY_POINT_GROUP = "selfheal.engines"
 
@@ -47,14 +54,18 @@ def engine_kinds() -> list[str]:
 def open_engine(config: EngineConfig) -> Engine:
     """The engine for `config`. Connects to nothing yet; raise ConfigError for an unknown kind or a bad address."""
     if config.timeout <= 0:
-        raise ConfigError("timeout", f"{config.timeout:g} is not a time to wait: write a number of seconds above 0")
+        raise ConfigError(
+            "timeout", f"{config.timeout:g} is not a time to wait: write a number of seconds above 0"
+        )
     built_in = ENGINES.get(config.kind)
     if built_in is None:
         return _installed(config.kind)(config)
     scheme = parse_address(config.address).scheme
     if scheme not in built_in.schemes:
         wanted = " or ".join(f"{name}://" for name in built_in.schemes)
-        raise ConfigError("address", f"{config.address!r} is no address of a {config.kind} engine: write {wanted}")
+        raise ConfigError(
+            "address", f"{config.address!r} is no address of a {config.kind} engine: write {wanted}"
+        )
     return _load(built_in.path)(config)
 
 

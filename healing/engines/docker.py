@@ -86,7 +86,9 @@ class DockerEngine:
         """As the protocol says. The stream is open when this returns; `since` is inclusive, to the microsecond."""
         _, headers = self._http.get("/_ping", "ping", self._timeout)
         query = events_query(since, engine_time(headers))
-        stream = self._http.stream("GET", f"{self._prefix()}/events", "event stream", self._timeout, query=query)
+        stream = self._http.stream(
+            "GET", f"{self._prefix()}/events", "event stream", self._timeout, query=query
+        )
         reader = EventReader(stream, self._http.address, self._ping, idle_timeout)
         with self._lock:
             self._readers.add(reader)
@@ -116,7 +118,8 @@ class DockerEngine:
         try:
             return self._http.get_json(self._prefix() + path, what, self._timeout, query)
         except EngineRefused:
-            self._api = ""  # an engine upgraded since may refuse the version agreed upon: agree anew next time
+            # An engine upgraded since may refuse the version agreed upon: agree anew next time.
+            self._api = ""
             raise
 
     def _act(self, path: str, what: str, deadline: float, query: dict[str, str] | None = None) -> None:

@@ -165,7 +165,9 @@ def tls_context(config: EngineConfig) -> ssl.SSLContext:
         _use_file("tls_ca", config.tls_ca, lambda: context.load_verify_locations(config.tls_ca))
     if config.tls_cert:
         _use_file(
-            "tls_cert, tls_key", config.tls_cert, lambda: context.load_cert_chain(config.tls_cert, config.tls_key)
+            "tls_cert, tls_key",
+            config.tls_cert,
+            lambda: context.load_cert_chain(config.tls_cert, config.tls_key),
         )
     return context
 
@@ -174,14 +176,18 @@ def check_tls(config: EngineConfig) -> None:
     """Raise ConfigError where TLS files are given for an address that has no use for them."""
     given = [name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(config, name)]
     if given and not config.address.startswith("tcp://"):
-        raise ConfigError(given[0], f"{config.address} does not use TLS: leave it empty, or write a tcp:// address")
+        raise ConfigError(
+            given[0], f"{config.address} does not use TLS: leave it empty, or write a tcp:// address"
+        )
 
 
 def _use_file(field: str, path: str, load: Callable[[], object]) -> None:
     try:
         load()
     except ssl.SSLError as error:
-        raise EngineRefused(f"{field}: {path} is no usable PEM file, or key and certificate differ: {error}") from error
+        raise EngineRefused(
+            f"{field}: {path} is no usable PEM file, or key and certificate differ: {error}"
+        ) from error
     except OSError as error:
         raise EngineRefused(f"{field}: cannot read {path}: {error.strerror or error}") from error
 

@@ -61,7 +61,9 @@ def refusal(status: int, body: bytes, address: Address, what: str) -> PluginErro
     if status == 409:
         return EngineConflict(f"{what}: {message}")
     if status in (401, 403):
-        return EngineRefused(f"{what}: the engine at {address}, or a proxy before it, forbids this request: {message}")
+        return EngineRefused(
+            f"{what}: the engine at {address}, or a proxy before it, forbids this request: {message}"
+        )
     if status == 404 or (status == 400 and "client version" in message):
         return EngineRefused(f"{what}: the engine at {address} does not know this request: {message}")
     return ActionFailed(f"{what}: the engine answered {status}: {message}")
@@ -90,7 +92,9 @@ def not_an_engine(address: Address, seen: bytes | str) -> EngineRefused:
 def ssh_error(address: Address, complaint: str) -> PluginError:
     """ssh ended before the engine answered; `complaint` is what it wrote to stderr."""
     last = complaint.strip().splitlines()[-1].strip() if complaint.strip() else "ssh ended without a message"
-    advice = f"check that `ssh {address.user + '@' if address.user else ''}{address.host} docker version` works"
+    advice = (
+        f"check that `ssh {address.user + '@' if address.user else ''}{address.host} docker version` works"
+    )
     text = f"ssh to {address} failed: {last[:MESSAGE_LIMIT]}; {advice} from this machine without a question"
     refused = ("permission denied", "host key verification failed", "not found", "no such identity")
     return (EngineRefused if any(word in complaint.lower() for word in refused) else EngineUnreachable)(text)
@@ -107,7 +111,9 @@ def _os_error(address: Address, error: OSError) -> PluginError:
             "sign in again, or run as a user that may"
         )
     if isinstance(error, ConnectionRefusedError):
-        return EngineUnreachable(f"nothing listens at {address}: start the engine, or correct the host's address")
+        return EngineUnreachable(
+            f"nothing listens at {address}: start the engine, or correct the host's address"
+        )
     if "path too long" in str(error):
         return EngineRefused(f"the path of {address} is too long for a socket: link it to a shorter one")
     return EngineUnreachable(f"the connection to the engine at {address} failed: {error.strerror or error}")
@@ -167,5 +173,7 @@ def _foreign_answer(status: int, body: bytes, address: Address) -> EngineRefused
             "or correct the port (2375 is usual without TLS)"
         )
     if status in (401, 403):
-        return EngineRefused(f"a proxy before the engine at {address} forbids this request ({status}): {text[:80]}")
+        return EngineRefused(
+            f"a proxy before the engine at {address} forbids this request ({status}): {text[:80]}"
+        )
     return not_an_engine(address, f"HTTP {status} {text}")

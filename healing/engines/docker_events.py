@@ -46,7 +46,9 @@ def engine_time(headers: http.client.HTTPMessage) -> datetime | None:
 class EventReader:
     """Iterates over the events of an open stream until `close`, which may come from another thread."""
 
-    def __init__(self, stream: Stream, address: Address, ping: Callable[[], object], idle_timeout: float) -> None:
+    def __init__(
+        self, stream: Stream, address: Address, ping: Callable[[], object], idle_timeout: float
+    ) -> None:
         self._stream = stream
         self._address = address
         self._ping = ping

@@ -24,13 +24,18 @@ from healing.engines.docker_logs import Demultiplexer
 OUTPUT_LIMIT = 4096
 
 # Written by the engine into the output where the command could not be started at all; the exit code is then 126 or 127.
-_NOT_STARTED = ("OCI runtime exec failed", "OCI permission denied", "OCI runtime error", "crun:", "runc exec failed")
+_NOT_STARTED = ("OCI runtime exec failed", "OCI permission denied", "OCI runtime error", "crun:", "runc exec")
 _POLL = 0.01
 _SPARE = 0.5
 
 
 def run_in_container(
-    actions: DockerActions, http_client: EngineHTTP, prefix: str, container_id: str, argv: Sequence[str], until: float
+    actions: DockerActions,
+    http_client: EngineHTTP,
+    prefix: str,
+    container_id: str,
+    argv: Sequence[str],
+    until: float,
 ) -> ExecResult:
     """Run `argv`; raise PermanentError where it cannot be run, TemporaryError where it has not ended at `until`.
 
@@ -40,7 +45,9 @@ def run_in_container(
     try:
         exec_id = _create(actions, http_client, container_id, argv, until, what)
         start = f"{prefix}/exec/{exec_id}/start"
-        stream = http_client.stream("POST", start, what, _left(until), body=b'{"Detach": false, "Tty": false}')
+        stream = http_client.stream(
+            "POST", start, what, _left(until), body=b'{"Detach": false, "Tty": false}'
+        )
         output, ended = _read(stream, until - min(_SPARE, _left(until) / 10))
         exit_code = _exit_code(http_client, f"{prefix}/exec/{exec_id}/json", what, until, ended)
     except ActionFailed as error:
@@ -56,7 +63,12 @@ def run_in_container(
 
 
 def _create(
-    actions: DockerActions, http_client: EngineHTTP, container_id: str, argv: Sequence[str], until: float, what: str
+    actions: DockerActions,
+    http_client: EngineHTTP,
+    container_id: str,
+    argv: Sequence[str],
+    until: float,
+    what: str,
 ) -> str:
     body = {"Cmd": list(argv), "AttachStdout": True, "AttachStderr": True}
     status, answer = actions.post(f"/containers/{container_id}/exec", what, _left(until), body=body)

@@ -76,7 +76,9 @@ class EngineHTTP:
         try:
             connection = self._connect(time.monotonic() + timeout)
             headers = {"Content-Type": "application/json"} if body is not None else {}
-            return Stream(connection, *_begin(connection, method, url, body, headers)).checked(what, self.address)
+            return Stream(connection, *_begin(connection, method, url, body, headers)).checked(
+                what, self.address
+            )
         except PluginError:
             raise
         except (OSError, http.client.HTTPException) as error:
@@ -171,7 +173,11 @@ class Stream:
 
 
 def _begin(
-    connection: http.client.HTTPConnection, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
 ) -> tuple[http.client.HTTPResponse, TimedSocket]:
     """Send a request and read the answer's head. The socket outlives the connection's own reference to it."""
     sock = cast(TimedSocket, connection.sock)

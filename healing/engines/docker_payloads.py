@@ -33,14 +33,22 @@ _HEALTH_IN_STATUS = {
     "(health: starting)": EngineHealth.STARTING,
     "(starting)": EngineHealth.STARTING,
 }
-_PODMAN_STATES = {"stopped": "exited", "configured": "created", "initialized": "created", "stopping": "running"}
+_PODMAN_STATES = {
+    "stopped": "exited",
+    "configured": "created",
+    "initialized": "created",
+    "stopping": "running",
+}
 _PODMAN_ACTIONS = {"died": "die", "remove": "destroy"}
-_NOT_LABELS = {"name", "image", "exitCode", "containerExitCode", "signal", "oldName", "execDuration", "health_status"}
+_NOT_LABELS = {"name", "image", "exitCode", "containerExitCode", "signal", "oldName", "execDuration"}
+_NOT_LABELS |= {"health_status"}
+# fmt: off
 _SIGNALS = (
-    *("HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM"),
-    *("TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF"),
-    *("WINCH", "IO", "PWR", "SYS"),
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+    "WINCH", "IO", "PWR", "SYS",
 )
+# fmt: on
 _REAL_TIME_SIGNALS = range(34, 65)
 
 
@@ -190,14 +198,18 @@ def _integer(value: object) -> int:
 def _listed_name(row: Payload) -> str:
     """The container's own name: links add names with a second slash ("/web/db")."""
     names = [str(name).removeprefix("/") for name in row.get("Names") or []]
-    return next((name for name in names if "/" not in name), names[0] if names else str(row.get("Id") or "")[:12])
+    return next(
+        (name for name in names if "/" not in name), names[0] if names else str(row.get("Id") or "")[:12]
+    )
 
 
 def _listed_health(row: Payload, status: str) -> EngineHealth:
     health = _mapping(row.get("Health"))
     if health.get("Status"):
         return parse_health(health["Status"])
-    return next((verdict for text, verdict in _HEALTH_IN_STATUS.items() if status.endswith(text)), EngineHealth.NONE)
+    return next(
+        (verdict for text, verdict in _HEALTH_IN_STATUS.items() if status.endswith(text)), EngineHealth.NONE
+    )
 
 
 def _addresses(settings: Payload) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from healing.api.lookup import LookupFailed
+from healing.commands import Refused
 from healing.core.errors import ConfigError, PluginError
 from healing.core.wording import shown
 
@@ -47,7 +48,9 @@ def _plain(value: object) -> str:
 def console(stream: TextIO) -> Console:
     """A console on a command's stdout: colours on a terminal only, and a width that a pipe cannot squeeze."""
     is_terminal = bool(getattr(stream, "isatty", lambda: False)())
-    return Console(file=stream, force_terminal=is_terminal, width=None if is_terminal else 140, highlight=False)
+    return Console(
+        file=stream, force_terminal=is_terminal, width=None if is_terminal else 140, highlight=False
+    )
 
 
 def word(value: object) -> Text:
@@ -81,5 +84,5 @@ def sentences() -> Iterator[None]:
     """Turn errors that people can mend into one sentence and exit status 1."""
     try:
         yield
-    except (LookupFailed, ConfigError, PluginError, ValueError) as error:
+    except (LookupFailed, Refused, ConfigError, PluginError, ValueError) as error:
         raise CommandError(str(error)) from error

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from healing.api.control import Pausable
 from healing.api.lookup import find_container, find_host, find_project, find_service
-from healing.models import Scope, SystemState
+from healing.models import SystemState
 
 _EMPTY = (
     "Nothing is selected, so nothing was done. Say what is meant: --container NAME, --service PROJECT/NAME, "
@@ -18,7 +19,9 @@ _EMPTY = (
 
 def add_scope_arguments(parser: ArgumentParser) -> None:
     """--container, --service, --project, --host (each may be repeated) and --all."""
-    parser.add_argument("--container", action="append", default=[], metavar="NAME", help="a container; may be repeated")
+    parser.add_argument(
+        "--container", action="append", default=[], metavar="NAME", help="a container; may be repeated"
+    )
     parser.add_argument("--service", action="append", default=[], metavar="PROJECT/NAME", help="a service")
     parser.add_argument("--project", action="append", default=[], metavar="NAME", help="a project")
     parser.add_argument(
@@ -31,11 +34,11 @@ def add_scope_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="everything")
 
 
-def selected_scopes(options: dict[str, Any]) -> list[Scope | SystemState]:
+def selected_scopes(options: dict[str, Any]) -> list[Pausable]:
     """The objects that the arguments name. Raise CommandError for none, LookupFailed for a wrong name."""
     if options["all"]:
         return _everything(options)
-    scopes: list[Scope | SystemState] = _containers(options["container"], options["host"])
+    scopes: list[Pausable] = _containers(options["container"], options["host"])
     scopes += [find_service(name) for name in options["service"]]
     scopes += [find_project(name) for name in options["project"]]
     if not options["container"]:
@@ -45,18 +48,18 @@ def selected_scopes(options: dict[str, Any]) -> list[Scope | SystemState]:
     return scopes
 
 
-def _everything(options: dict[str, Any]) -> list[Scope | SystemState]:
+def _everything(options: dict[str, Any]) -> list[Pausable]:
     if any(options[name] for name in ("container", "service", "project", "host")):
         raise CommandError("--all means everything and goes with no other selection: leave one of them out.")
     return [SystemState.objects.get_or_create(pk=1)[0]]
 
 
-def _containers(names: list[str], hosts: list[str]) -> list[Scope | SystemState]:
+def _containers(names: list[str], hosts: list[str]) -> list[Pausable]:
     if names and len(hosts) > 1:
         raise CommandError("With --container, give --host once: it says on which host the container is.")
     return [find_container(name, hosts[0] if hosts else None) for name in names]
 
 
-def scope_label(scope: Scope | SystemState) -> str:
+def scope_label(scope: Pausable) -> str:
     """`container web`, `project shop`, `everything`."""
     return "everything" if isinstance(scope, SystemState) else f"{scope._meta.verbose_name} {scope}"

@@ -21,7 +21,9 @@ def parse_duration(text: str) -> timedelta:
         raise ArgumentTypeError(f"{text!r} is not a duration; write it like 90s, 15m, 1h30m or 2d")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(compact))
     if not 0 < seconds <= _LONGEST.total_seconds():
-        raise ArgumentTypeError(f"{text!r} is out of range; write a duration over 0 and up to {_LONGEST.days}d")
+        raise ArgumentTypeError(
+            f"{text!r} is out of range; write a duration over 0 and up to {_LONGEST.days}d"
+        )
     return timedelta(seconds=seconds)
 
 
@@ -32,7 +34,9 @@ def parse_time(text: str) -> datetime:
     except ValueError:
         value = None
     if value is None:
-        raise ArgumentTypeError(f"{text!r} is not a time; write it like 2026-01-31T18:00 (UTC) or 2026-01-31T18:00+08:00")
+        raise ArgumentTypeError(
+            f"{text!r} is not a time; write it like 2026-01-31T18:00 (UTC) or 2026-01-31T18:00+08:00"
+        )
     return value if timezone.is_aware(value) else timezone.make_aware(value, timezone.get_default_timezone())
 
 

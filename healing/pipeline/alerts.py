@@ -92,7 +92,7 @@ def host_up(host: Host) -> None:
 
 def _of_host(host: Host, level: AlertLevel, title: str, body: str, kind: str) -> Alert:
     return Alert(
-        level=Level(level.value), title=title, body=body, kind=kind, host=host.name, alert_key=f"host:{host.pk}", tenant_id=host.tenant_id
+        level=Level(level.value), title=title, body=body, kind=AlertKind(kind), host=host.name, alert_key=f"host:{host.pk}", tenant_id=host.tenant_id
     )
 
 

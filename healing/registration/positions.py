@@ -11,7 +11,7 @@ from typing import Any
 from healing.registration.rows import Place, RegistrationError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_KEY = re.compile(r'("(?:\\.|[^"\\])*")\s*:')
+_STRING = re.compile(r'("(?:\\.|[^"\\])*")(\s*:)?')
 
 Entry = tuple[Any, Place, dict[str, int]]
 
@@ -73,8 +73,9 @@ def _positioned(text: str, file: str, index: int) -> Iterator[Entry]:
         start = index
         value, index = decoder.raw_decode(text, start)
         lines: dict[str, int] = {}
-        for found in _KEY.finditer(text, start, index):
-            lines.setdefault(json.loads(found[1]), bisect_right(breaks, found.start()) + 1)
+        for found in _STRING.finditer(text, start, index):
+            if found[2]:
+                lines.setdefault(json.loads(found[1]), bisect_right(breaks, found.start()) + 1)
         yield value, Place(file, bisect_right(breaks, start) + 1), lines
         index = _skip(text, index)
         if text[index] == ",":

@@ -20,7 +20,7 @@ from tests.testbed.paths import IN_CI, PROJECT, ServiceMissingError, new_folder
 from tests.testbed.shared import POSTGRES, shared_services
 
 PARALLEL = ("-n", "4", "--dist", "loadfile")
-NO_TESTS = 5  # pytest's exit status when it collected nothing
+ONCE = ("--ignore", "tests/integration/test_testbed.py")  # touches no database of ours
 # What a developer's shell may hold and would point the tests at something that is not theirs.
 _FOREIGN = ("DATABASE_URL", "CELERY_BROKER_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "PORT")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -45,7 +45,7 @@ def parts(postgres: str) -> list[Part]:
     on_postgres = {"DATABASE_URL": postgres}
     return [
         Part("parallel, SQLite", ("tests/unit", "tests/contract", "tests/integration"), PARALLEL),
-        Part("parallel, PostgreSQL", ("tests/integration",), PARALLEL, on_postgres),
+        Part("parallel, PostgreSQL", ("tests/integration",), (*PARALLEL, *ONCE), on_postgres),
         Part("serial", ("tests/scenarios", "tests/e2e")),
     ]
 
@@ -78,12 +78,8 @@ def _run_all(environment: Mapping[str, str]) -> int:
             results.append((part.name, status, closing, time.monotonic() - begun))
     print("\n=== all parts")
     for name, status, closing, seconds in results:
-        print(f"{'ok  ' if _passed(status) else 'FAIL'} {name} ({seconds:.0f} s): {closing}")
-    return 0 if results and all(_passed(status) for _, status, _, _ in results) else 1
-
-
-def _passed(status: int) -> bool:
-    return status == 0
+        print(f"{'ok  ' if status == 0 else 'FAIL'} {name} ({seconds:.0f} s): {closing}")
+    return 0 if results and all(status == 0 for _, status, _, _ in results) else 1
 
 
 def _pytest(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str]:

@@ -14,7 +14,9 @@ from healing.management.output import as_json, console, pairs_table, rows_table,
 
 
 class Command(BaseCommand):
-    help = "Show one container's health, its effective config with where each value came from, and its warnings."
+    help = (
+        "Show one container's health, its effective config with where each value came from, and its warnings."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="the container's name, or its engine id")
@@ -32,7 +34,9 @@ class Command(BaseCommand):
     def _show(self, health: dict[str, Any]) -> None:
         out = console(self.stdout)  # type: ignore[arg-type]
         out.print(pairs_table(f"{health['name']} on {health['host']}", _rows(health)))
-        config = [(Text(name), value, health["config_origins"][name]) for name, value in health["config"].items()]
+        config = [
+            (Text(name), value, health["config_origins"][name]) for name, value in health["config"].items()
+        ]
         out.print(rows_table("Effective config", ("field", "value", "from"), config))
         for warning in health["warnings"]:
             out.print(word("warning"), word(warning))

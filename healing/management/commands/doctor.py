@@ -28,7 +28,9 @@ class Command(BaseCommand):
             self.stdout.write(as_json({"ok": not failed, "checks": [asdict(check) for check in checks]}))
         else:
             rows = [(check.name, word(check.level.value), check.message, check.advice) for check in checks]
-            table = rows_table("Selfheal's own health", ("check", "result", "what was found", "what to do"), rows)
+            table = rows_table(
+                "Selfheal's own health", ("check", "result", "what was found", "what to do"), rows
+            )
             console(self.stdout).print(table)  # type: ignore[arg-type]
         if failed:
             sys.exit(1)

@@ -20,7 +20,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="the container's name, or its engine id")
-        parser.add_argument("--limit", type=positive, default=50, metavar="N", help="how many, newest first (50)")
+        parser.add_argument(
+            "--limit", type=positive, default=50, metavar="N", help="how many, newest first (50)"
+        )
         parser.add_argument("--host", help="the host, where several have a container of that name")
         parser.add_argument("--json", action="store_true", help="as JSON, with details and attempts")
 

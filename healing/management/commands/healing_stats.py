@@ -17,10 +17,14 @@ class Command(BaseCommand):
     help = "Show MTBF, MTTR, restart success rate, failure types, alerts, health distribution and healing latency."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", type=parse_since, metavar="TIME", help="a time, or how long ago, such as 7d")
+        parser.add_argument(
+            "--since", type=parse_since, metavar="TIME", help="a time, or how long ago, such as 7d"
+        )
         parser.add_argument("--project", metavar="NAME", help="containers of this project only")
         parser.add_argument("--host", metavar="NAME", help="containers on this host only")
-        parser.add_argument("--json", action="store_true", help="as JSON; durations in seconds, rates from 0 to 1")
+        parser.add_argument(
+            "--json", action="store_true", help="as JSON; durations in seconds, rates from 0 to 1"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         with sentences():
@@ -50,7 +54,10 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, object]]:
         ("still open", figures["open_failures"]),
         ("mean time between failures", duration(figures["mtbf"])),
         ("mean time to recovery", duration(figures["mttr"])),
-        ("restarts that helped", f"{figures['restarts_succeeded']} ({share(figures['restart_success_rate'])})"),
+        (
+            "restarts that helped",
+            f"{figures['restarts_succeeded']} ({share(figures['restart_success_rate'])})",
+        ),
         ("failures healed by restarting", share(figures["heal_success_rate"])),
         ("detected → engine answered, p50", duration(latency["p50"])),
         ("detected → engine answered, p90", duration(latency["p90"])),

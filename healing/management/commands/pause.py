@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from healing import commands
+from healing.api import control
 from healing.core.wording import shown
 from healing.management.output import sentences
 from healing.management.selection import add_scope_arguments, scope_label, selected_scopes
@@ -22,9 +22,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_scope_arguments(parser)
         end = parser.add_mutually_exclusive_group(required=True)
-        end.add_argument("--for", dest="duration", type=parse_duration, metavar="DURATION", help="such as 30m or 1h30m")
-        end.add_argument("--until", type=parse_time, metavar="TIME", help="ISO 8601; UTC where no offset is written")
-        parser.add_argument("--reason", default="", help="why; shown wherever the pause is shown (200 characters)")
+        end.add_argument(
+            "--for", dest="duration", type=parse_duration, metavar="DURATION", help="such as 30m or 1h30m"
+        )
+        end.add_argument(
+            "--until", type=parse_time, metavar="TIME", help="ISO 8601; UTC where no offset is written"
+        )
+        parser.add_argument(
+            "--reason", default="", help="why; shown wherever the pause is shown (200 characters)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         until = _end(options)
@@ -33,7 +39,7 @@ class Command(BaseCommand):
         with sentences():
             scopes = selected_scopes(options)
             for scope in scopes:
-                commands.pause(scope, until, options["reason"])
+                control.pause(scope, until, options["reason"])
         for scope in scopes:
             self.stdout.write(f"Paused {scope_label(scope)} until {shown(until)} UTC.")
 

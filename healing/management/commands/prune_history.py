@@ -14,11 +14,17 @@ from healing.retention import BATCH, KEEP_DAYS, prune
 
 
 class Command(BaseCommand):
-    help = "Delete resolved failure records and sent notifications older than the retention. Open ones are kept."
+    help = (
+        "Delete resolved failure records and sent notifications older than the retention. Open ones are kept."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--keep-days", type=positive, default=KEEP_DAYS, metavar="N", help=f"default {KEEP_DAYS}")
-        parser.add_argument("--batch", type=positive, default=BATCH, metavar="N", help=f"rows at a time ({BATCH})")
+        parser.add_argument(
+            "--keep-days", type=positive, default=KEEP_DAYS, metavar="N", help=f"default {KEEP_DAYS}"
+        )
+        parser.add_argument(
+            "--batch", type=positive, default=BATCH, metavar="N", help=f"rows at a time ({BATCH})"
+        )
         parser.add_argument("--json", action="store_true", help="as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

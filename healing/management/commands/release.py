@@ -16,7 +16,9 @@ class Command(BaseCommand):
     help = "Release containers from quarantine: their budget and back-off begin anew."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("names", nargs="+", metavar="NAME", help="the containers' names, or their engine ids")
+        parser.add_argument(
+            "names", nargs="+", metavar="NAME", help="the containers' names, or their engine ids"
+        )
         parser.add_argument("--host", help="the host, where several have a container of that name")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from healing import commands
+from healing.api import control
 from healing.management.output import sentences
 from healing.management.selection import add_scope_arguments, scope_label, selected_scopes
 
@@ -22,6 +22,6 @@ class Command(BaseCommand):
         with sentences():
             scopes = selected_scopes(options)
             for scope in scopes:
-                commands.resume(scope)
+                control.resume(scope)
         for scope in scopes:
             self.stdout.write(f"Resumed {scope_label(scope)}.")

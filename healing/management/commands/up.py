@@ -16,8 +16,12 @@ class Command(BaseCommand):
         from selfheal_project.up.start import start
 
         try:
-            status = start(self.stdout.write)
+            status = start(self._say)
         except StartRefused as error:
             raise CommandError(str(error)) from None
         if status:
             raise SystemExit(status)
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

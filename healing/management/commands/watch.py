@@ -12,10 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 
 class Command(BaseCommand):
-    help = "Watch the engines' event streams and have containers checked at once. One for each host is enough."
+    help = (
+        "Watch the engines' event streams and have containers checked at once. One for each host is enough."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("hosts", nargs="*", metavar="HOST", help="Names of hosts; all enabled ones when left out.")
+        parser.add_argument(
+            "hosts", nargs="*", metavar="HOST", help="Names of hosts; all enabled ones when left out."
+        )
 
     def handle(self, *_: Any, hosts: list[str], **__: Any) -> None:
         from healing import watch

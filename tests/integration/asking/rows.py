@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,10 @@ def make_container(
     health = fields.pop("health", {})
     parent = Project.objects.get_or_create(name=project)[0] if project else None
     own = Service.objects.get_or_create(project=parent, name=service)[0] if parent and service else None
-    fields.setdefault("engine_id", f"{abs(hash((host, name))):064x}"[:64])
-    container = Container.objects.create(name=name, host=make_host(host), project=parent, service=own, **fields)
+    fields.setdefault("engine_id", hashlib.sha256(f"{host}/{name}".encode()).hexdigest())
+    container = Container.objects.create(
+        name=name, host=make_host(host), project=parent, service=own, **fields
+    )
     if health:
         HealthStatus.objects.filter(container=container).update(**health)
     return Container.objects.get(pk=container.pk)

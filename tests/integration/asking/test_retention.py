@@ -1,0 +1,80 @@
+"""Histories are deleted when they are old, and never while they still matter."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from healing.models import Attempt, FailureRecord, Heartbeat
+from healing.retention import prune
+from notifications.models import Notification
+from tests.integration.asking.rows import NOON, make_attempt, make_container, make_failure
+
+pytestmark = pytest.mark.django_db
+
+LATER = NOON + timedelta(days=100)
+
+
+def test_old_failures_go_with_their_attempts_and_children() -> None:
+    """What belongs to a deleted failure does not stay behind; a younger failure stays whole."""
+    container = make_container()
+    old = make_failure(container, after=0)
+    make_attempt(old)
+    make_failure(container, after=1, failure_type="auto_restart", is_found=False, parent=old)
+    young = make_failure(container, after=60 * 86_400)
+    make_attempt(young)
+    assert prune(LATER, keep_days=50)["failure_records"] == 1
+    assert list(FailureRecord.objects.all()) == [young]
+    assert Attempt.objects.get().failure == young
+
+
+def test_open_failures_stay_whatever_their_age() -> None:
+    """An open failure is never history."""
+    failure = make_failure(make_container(), took=None)
+    make_failure(failure.container, after=1, took=0, is_found=False, parent=failure)
+    assert prune(LATER, keep_days=1)["failure_records"] == 0
+    assert FailureRecord.objects.count() == 2
+
+
+def test_attempts_that_may_count_against_a_budget_stay() -> None:
+    """A short retention cannot give a container its spent budget back."""
+    failure = make_failure(make_container())
+    make_attempt(failure)
+    assert prune(NOON + timedelta(days=3), keep_days=1)["failure_records"] == 0
+    assert prune(NOON + timedelta(days=8), keep_days=1)["failure_records"] == 1
+
+
+def test_batches_delete_everything(django_assert_max_num_queries: Any) -> None:
+    """More rows than a batch are deleted in several, without a query for each row."""
+    container = make_container()
+    for number in range(25):
+        make_failure(container, after=number)
+    with django_assert_max_num_queries(60):
+        assert prune(LATER, keep_days=1, batch=10)["failure_records"] == 25
+
+
+def test_notifications_and_heartbeats_of_gone_workers_go_too() -> None:
+    """Sent notifications age out, pending ones and the heartbeats of beat and watchers stay."""
+    for state in ("sent", "pending"):
+        Notification.objects.create(level="info", title=state, state=state, created_at=NOON)
+    for name in ("worker:gone", "beat", "watch:h1"):
+        Heartbeat.objects.create(name=name, at=NOON)
+    counts = prune(LATER, keep_days=30)
+    assert (counts["notifications"], counts["heartbeats"]) == (1, 1)
+    assert [row.title for row in Notification.objects.all()] == ["pending"]
+    assert {row.name for row in Heartbeat.objects.all()} == {"beat", "watch:h1"}
+
+
+@pytest.mark.parametrize(("keep_days", "batch"), [(0, 10), (-1, 10), (1, 0)])
+def test_a_retention_of_nothing_is_refused(keep_days: int, batch: int) -> None:
+    """A mistyped 0 must not empty the history."""
+    with pytest.raises(ValueError, match="from 1 up"):
+        prune(LATER, keep_days, batch)
+
+
+def test_a_retention_longer_than_time_deletes_nothing() -> None:
+    """Any large number means: keep everything."""
+    make_failure(make_container())
+    assert prune(LATER, keep_days=10**12)["failure_records"] == 0
