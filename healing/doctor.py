@@ -26,7 +26,7 @@ from healing.models import Heartbeat, Host, Trouble
 from healing.pipeline.engines import config_of
 
 OLDEST_PYTHON = (3, 11)
-ADMIN_PASSWORD_FILE = "admin_password"  # noqa: S105 - the name of a file
+ADMIN_PASSWORD_FILE = "admin_password"
 _ENGINE_TIMEOUT = 5.0
 _BROKER_TIMEOUT = 5.0
 _ENGINES_AT_ONCE = 16

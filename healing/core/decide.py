@@ -123,6 +123,8 @@ def _limits(_: Diagnosis, config: Config, situation: Situation, now: datetime) -
         return None
     if situation.is_trial:
         return _trial(situation, now)
+    if spent.window_is_spent and spent.is_released:
+        return Decision(Course.WAIT, "released by a person: the window has no room yet", spent.frees_at)
     if spent.window_is_spent:
         return Decision(
             Course.QUARANTINE,

@@ -47,8 +47,9 @@ def detect(status: Status, seen: Seen, config: Config, now: datetime) -> Detecti
         return Detection(replace(status, health=Health.UNKNOWN, message=seen.unknown, consecutive_successes=0))
     if seen.snapshot is None:
         return _gone(status)
-    status = lifecycle.follow(status, seen.snapshot)
-    finding = _judge(status, seen, seen.snapshot, config, now)
+    known = _is_known_failure(status, seen.snapshot)
+    status = _settle(lifecycle.follow(status, seen.snapshot), seen.snapshot)
+    finding = _judge(status, seen, seen.snapshot, config, now, known)
     return _apply(status, finding, seen.snapshot, config, now)
 
 
@@ -58,12 +59,29 @@ def _gone(status: Status) -> Detection:
     return Detection(gone, Change(ChangeKind.GONE, "container removed"))
 
 
-def _judge(status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime) -> Finding:
+def _is_known_failure(status: Status, snapshot: Snapshot) -> bool:
+    """Whether this exit has been judged a failure before: then nobody needs its events any more."""
+    failing = status.lifecycle is Lifecycle.QUARANTINED or (
+        status.lifecycle is Lifecycle.EXITED and status.consecutive_failures > 0
+    )
+    return failing and snapshot.finished_at is not None and snapshot.finished_at == status.ended_at
+
+
+def _settle(status: Status, snapshot: Snapshot) -> Status:
+    """Marks that this look ends: what is up was not stopped with its engine; a pause needs an unpause of its own."""
+    if snapshot.state is EngineState.RUNNING:
+        return replace(status, interrupted_at=None)
+    return replace(status, unpaused_at=None) if snapshot.state is EngineState.PAUSED else status
+
+
+def _judge(
+    status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime, known: bool
+) -> Finding:
     match snapshot.state:
         case EngineState.RUNNING:
             return _judge_running(status, seen, snapshot, config, now)
         case EngineState.EXITED:
-            return _judge_exited(status, seen, snapshot, config, now)
+            return _judge_exited(status, seen, snapshot, config, now, known)
         case EngineState.RESTARTING:
             return _judge_restarting(status, snapshot, now)
         case EngineState.PAUSED:
@@ -85,20 +103,26 @@ def _judge_restarting(status: Status, snapshot: Snapshot, now: datetime) -> Find
     return Finding(FAILED, Lifecycle.RESTARTING, text, FailureType.CONTAINER_ERROR, at_once=True, look_again_in=5.0)
 
 
-def _judge_exited(status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime) -> Finding:
+def _judge_exited(
+    status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime, known: bool
+) -> Finding:
     if lifecycle.was_stopped_by_hand(status, snapshot):
         return Finding(NO_VERDICT, Lifecycle.STOPPED_BY_HAND, "stopped by hand; left alone until it is started again")
-    if status.lifecycle in (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED) and not config.always_running:
+    if status.lifecycle is Lifecycle.STOPPED_BY_HAND or (
+        status.lifecycle is Lifecycle.FINISHED and not config.always_running
+    ):
         return Finding(NO_VERDICT, status.lifecycle, status.message)
     if seen.grace_until is not None and now < seen.grace_until:
         return _wait_exited("stopped; the engine has just come back and goes first", seen.grace_until, now)
     if status.interrupted_at is not None:
         return _stopped(snapshot, "stopped together with its engine, and not started again by it")
     ended = snapshot.finished_at
-    if _is_finished(snapshot, config):
+    if not config.always_running and is_finished(snapshot):
         return Finding(NO_VERDICT, Lifecycle.FINISHED, "finished: " + meaning(0))
     if ended is not None and seen.stream_since is not None and ended >= seen.stream_since:
         return _judge_seen_exit(seen, snapshot, ended, now)
+    if known:
+        return _stopped(snapshot, "")
     return _judge_found_stopped(status, snapshot, config, now)
 
 
@@ -127,8 +151,9 @@ def _judge_found_stopped(status: Status, snapshot: Snapshot, config: Config, now
     return _stopped(snapshot, "found stopped")
 
 
-def _is_finished(snapshot: Snapshot, config: Config) -> bool:
-    return snapshot.exit_code == 0 and not config.always_running and snapshot.restart_policy.name in ("no", "on-failure", "")
+def is_finished(snapshot: Snapshot) -> bool:
+    """Whether an exited container has ended as a job ends: exit 0, and nothing that would run it again."""
+    return snapshot.exit_code == 0 and snapshot.restart_policy.name in ("no", "on-failure", "")
 
 
 def _wait_exited(message: str, until: datetime, now: datetime) -> Finding:
@@ -173,10 +198,8 @@ def _good_news(snapshot: Snapshot, seen: Seen) -> str:
 def _trouble(status: Status, seen: Seen, snapshot: Snapshot, config: Config) -> Finding | None:
     """The engine's own verdict first, then our own probes; `unknown` only where none has failed."""
     if snapshot.health is EngineHealth.UNHEALTHY and is_fresh(status, snapshot):
-        at_once = config.engine_verdicts is EngineVerdicts.IMMEDIATE
-        return Finding(
-            FAILED, Lifecycle.RUNNING, health_message(snapshot), FailureType.HEALTH_CHECK_FAILED, at_once=at_once
-        )
+        text = health_message(snapshot)
+        return Finding(FAILED, Lifecycle.RUNNING, text, FailureType.HEALTH_CHECK_FAILED, at_once=True)
     failed = [probe for probe in seen.probes if probe.verdict is ProbeVerdict.FAILED]
     if failed:
         text = "; ".join(f"{probe.name}: {probe.message}" for probe in failed)
@@ -189,7 +212,9 @@ def _trouble(status: Status, seen: Seen, snapshot: Snapshot, config: Config) -> 
 
 
 def is_fresh(status: Status, snapshot: Snapshot) -> bool:
-    """Whether the engine's verdict is newer than the last unpause: it goes on saying the old one for a while."""
+    """Whether the engine's verdict comes from its HEALTHCHECK: a pause alone makes it say `unhealthy` until the next."""
+    if snapshot.health_log and snapshot.health_log[-1].exit_code == 0:
+        return False
     if status.lifecycle is Lifecycle.PAUSED and status.unpaused_at is None:
         return False
     if status.unpaused_at is None:
@@ -253,7 +278,8 @@ def _passed(status: Status, finding: Finding, snapshot: Snapshot, config: Config
 
 def _failed(status: Status, finding: Finding, config: Config, now: datetime, snapshot: Snapshot) -> Detection:
     failures = status.consecutive_failures + 1
-    crossed = finding.at_once or failures >= config.failure_threshold
+    at_once = finding.at_once and config.engine_verdicts is EngineVerdicts.IMMEDIATE
+    crossed = at_once or failures >= config.failure_threshold
     quarantined = status.lifecycle is Lifecycle.QUARANTINED
     text = finding.message if crossed else f"{finding.message} ({failures} of {config.failure_threshold})"
     updated = replace(

@@ -11,7 +11,15 @@ from typing import Any
 from healing.core import lifecycle
 from healing.core.exitcodes import meaning, signal_of
 from healing.core.status import Status
-from healing.core.types import AlertLevel, EngineHealth, EngineState, FailureType, ProbeResult, ProbeVerdict, Snapshot
+from healing.core.types import (
+    AlertLevel,
+    EngineHealth,
+    EngineState,
+    FailureType,
+    ProbeResult,
+    ProbeVerdict,
+    Snapshot,
+)
 
 NEW_IMAGE = timedelta(minutes=30)
 """A failure that begins so soon after the image has changed names the change as evidence."""
@@ -62,6 +70,10 @@ _TEXT_CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"executable file not found|no such file or directory: unknown|exec.*not found|: not found$", re.I),
     ),
 )
+
+
+_OWN_WORDS = ("missing image", "command not found")
+"""Causes that a program's own log lines cannot tell: it may have looked for a file or a row of its own."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -115,13 +127,15 @@ def _out_of_memory(evidence: Evidence) -> Diagnosis | None:
 
 
 def _text_cause(evidence: Evidence) -> Diagnosis | None:
-    texts = [evidence.start_error, evidence.snapshot.error]
-    if evidence.snapshot.state is EngineState.EXITED and evidence.snapshot.exit_code != 0:
-        texts += evidence.logs[-LOG_LINES:]
-    elif evidence.snapshot.health is EngineHealth.UNHEALTHY and evidence.snapshot.health_log:
-        texts.append(evidence.snapshot.health_log[-1].output)
+    snapshot = evidence.snapshot
+    engines, programs = [evidence.start_error, snapshot.error], []
+    if snapshot.state is EngineState.EXITED and snapshot.exit_code != 0:
+        programs = list(evidence.logs[-LOG_LINES:])
+    elif snapshot.health is EngineHealth.UNHEALTHY and snapshot.health_log:
+        programs = [snapshot.health_log[-1].output]
     for cause, pattern in _TEXT_CAUSES:
-        line = next((t for t in texts if t and pattern.search(t)), None)
+        tells = cause not in _OWN_WORDS or snapshot.exit_code in (126, 127)
+        line = next((t for t in [*engines, *(programs if tells else [])] if t and pattern.search(t)), None)
         if line is not None:
             return _named(cause, line, evidence)
     return None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from healing.core.config import DEFAULT_STOP_TIMEOUT
 from healing.core.status import Status
-from healing.core.types import RestartPolicy, Snapshot
+from healing.core.types import Lifecycle, RestartPolicy, Snapshot
 
 QUICK_EXIT = 60.0
 """A run that ends within so many seconds of its start is a quick exit."""
@@ -80,20 +80,21 @@ def engine_restarts(policy: RestartPolicy, exit_code: int, restart_count: int) -
 def follow(status: Status, snapshot: Snapshot) -> Status:
     """Note a new start (old marks no longer hold) and a new exit (quick ones are remembered)."""
     started = snapshot.started_at
-    exits = _exits(status, snapshot)
-    if started is None or started == status.started_at:
-        return replace(status, exits=exits, ended_at=snapshot.finished_at or status.ended_at)
-    return replace(
+    status = replace(status, exits=_exits(status, snapshot), ended_at=snapshot.finished_at or status.ended_at)
+    if started is None:
+        return status
+    status = replace(
         status,
-        exits=exits,
-        started_at=started,
-        ended_at=snapshot.finished_at or status.ended_at,
         stop_signal_at=_if_after(status.stop_signal_at, started),
         stopped_by_hand_at=_if_after(status.stopped_by_hand_at, started),
         interrupted_at=_if_after(status.interrupted_at, started),
         unpaused_at=_if_after(status.unpaused_at, started),
-        consecutive_successes=0,
     )
+    if started == status.started_at:
+        return status
+    rested = status.lifecycle in (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED)
+    state = Lifecycle.STARTING if rested else status.lifecycle
+    return replace(status, started_at=started, lifecycle=state, consecutive_successes=0)
 
 
 def _if_after(mark: datetime | None, start: datetime) -> datetime | None:
@@ -108,6 +109,8 @@ def _exits(status: Status, snapshot: Snapshot) -> tuple[tuple[float, float], ...
     if started is None or started > ended:
         started = status.started_at
     if started is None or not 0 <= (ended - started).total_seconds() < QUICK_EXIT:
+        return status.exits
+    if was_stopped_by_hand(status, replace(snapshot, started_at=started)):
         return status.exits
     return (*status.exits, (started.timestamp(), ended.timestamp()))[-MAX_EXITS:]
 

@@ -24,7 +24,10 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much is spent. `not_before` is when back-off allows the next attempt; `frees_at` when the window does."""
+    """How much is spent. `not_before` is when back-off allows the next attempt; `frees_at` when the window does.
+
+    `is_released`: a person has released the container since, and without the attempts of before there is room.
+    """
 
     in_window: int
     in_row: int
@@ -32,6 +35,7 @@ class Budget:
     backoff: float
     not_before: datetime | None
     frees_at: datetime | None
+    is_released: bool = False
 
     @property
     def window_is_spent(self) -> bool:
@@ -77,6 +81,7 @@ def budget(
     """Judge `attempts` (all of one container, newest first, at least the newest max_restarts of them)."""
     window = timedelta(seconds=config.restart_window)
     recent = [a.intent_at for a in attempts if now - a.intent_at < window]
+    since_release = [intent for intent in recent if released_at is None or intent > released_at]
     in_row = attempts_in_row(attempts, detected_at, released_at)
     pause = backoff_before(in_row, config)
     last = (attempts[0].ended_at or attempts[0].intent_at) if attempts else None
@@ -88,4 +93,5 @@ def budget(
         backoff=pause,
         not_before=last + timedelta(seconds=pause) if last is not None and pause else None,
         frees_at=frees_at,
+        is_released=len(since_release) < min(len(recent), config.max_restarts),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from healing.core.config import Config
-from healing.core.detect import UP_LONG_ENOUGH, health_message
+from healing.core.detect import UP_LONG_ENOUGH, health_message, is_finished
 from healing.core.exitcodes import meaning
 from healing.core.types import EngineHealth, EngineState, ExecResult, ProbeResult, ProbeVerdict, Snapshot
 
@@ -37,13 +37,18 @@ Verdict = Verified | NotVerified | Wait
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One attempt as verification sees it. `call_ended`: the engine has answered, so no start can be still to come."""
+    """One attempt as verification sees it. `call_ended`: the engine has answered, so no start can be still to come.
+
+    `may_finish`: exit 0 is a job well done. `start_period`: seconds in which an unhealthy HEALTHCHECK does not count.
+    """
 
     guard_engine_id: str
     guard_started_at: datetime | None
     verify_until: datetime
     looks: int = 0
     call_ended: bool = True
+    may_finish: bool = False
+    start_period: float = 0.0
 
 
 def deadline(answered_at: datetime, snapshot: Snapshot | None, config: Config) -> datetime:
@@ -65,6 +70,8 @@ def verify(
     if not _has_started(trial, snapshot):
         return _not_started(trial, snapshot, now)
     if snapshot.state in (EngineState.EXITED, EngineState.DEAD):
+        if trial.may_finish and is_finished(snapshot):
+            return Verified("finished: " + meaning(0))
         return NotVerified(f"stopped again: {meaning(snapshot.exit_code)}")
     if snapshot.state is EngineState.RUNNING:
         verdict = _judge_running(trial, snapshot, health_command, probes, now)
@@ -96,11 +103,14 @@ def _judge_running(
     probes: Sequence[ProbeResult],
     now: datetime,
 ) -> Verdict | None:
+    started = snapshot.started_at
+    up = (now - started).total_seconds() if started else 0.0
     if snapshot.health is EngineHealth.UNHEALTHY:
-        return NotVerified("unhealthy again: " + health_message(snapshot))
-    if any(probe.verdict is not ProbeVerdict.PASSED for probe in probes):
+        return NotVerified("unhealthy again: " + health_message(snapshot)) if up >= trial.start_period else None
+    verdicts = {probe.verdict for probe in probes}
+    if ProbeVerdict.FAILED in verdicts or (ProbeVerdict.UNKNOWN in verdicts and now < trial.verify_until):
         return None
-    asked = [probe.name for probe in probes]
+    asked = [probe.name for probe in probes if probe.verdict is ProbeVerdict.PASSED]
     if snapshot.health_command.argv or snapshot.health is not EngineHealth.NONE:
         if snapshot.health is EngineHealth.HEALTHY:
             asked.append("HEALTHCHECK")
@@ -110,8 +120,6 @@ def _judge_running(
             return None
     if asked:
         return Verified(f"healthy again: {', '.join(asked)} passed")
-    started = snapshot.started_at
-    up = (now - started).total_seconds() if started else 0.0
     return Verified(f"up for {up:.0f} s") if up >= UP_LONG_ENOUGH else None
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from healing.core.errors import ConfigError
 from healing.core.ports import Engine, EngineConfig
@@ -24,6 +23,9 @@ __all__ = [
     "open_engine",
     "parse_address",
 ]
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 ENTRY_POINT_GROUP = "selfheal.engines"
 
@@ -48,7 +50,7 @@ ENGINES = {
 
 def engine_kinds() -> list[str]:
     """All kinds that `open_engine` knows, built-in and installed."""
-    return sorted({*ENGINES, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*ENGINES, *(point.name for point in _entry_points())})
 
 
 def open_engine(config: EngineConfig) -> Engine:
@@ -74,7 +76,13 @@ def _load(path: str) -> EngineFactory:
     return cast(EngineFactory, getattr(import_module(module), name))
 
 
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # slow to import, and a process's supervisor has no use for it
+
+    return entry_points(group=ENTRY_POINT_GROUP)
+
+
 def _installed(kind: str) -> EngineFactory:
-    for point in entry_points(group=ENTRY_POINT_GROUP, name=kind):
+    for point in _entry_points().select(name=kind):
         return cast(EngineFactory, point.load())
     raise ConfigError("kind", f"unknown engine kind {kind!r}: write one of {', '.join(engine_kinds())}")

@@ -224,7 +224,10 @@ def _failed(
         failure_type=change.failure_type,
         error_message=change.reason,
         is_trial=change.is_trial,
-        details={"probes_at_detection": [_probe_fact(probe) for probe in look.probes]},
+        details={
+            "detected_as": change.failure_type,
+            "probes_at_detection": [_probe_fact(probe) for probe in look.probes],
+        },
     )
     if opened is None:
         return []
@@ -244,12 +247,21 @@ def _still_failing(failure: FailureRecord, failure_type: FailureType, reason: st
     """A second failure while one is open is folded in; a stage that waits for news is given it."""
     if failure.stage == Stage.VERIFY and by_event:
         return [Next(Stage.VERIFY, failure.pk)]
-    if failure.stage == Stage.OBSERVE and failure.failure_type != failure_type:
-        FailureRecord.objects.filter(pk=failure.pk, stage=Stage.OBSERVE, resolved_at__isnull=True).update(
-            stage=Stage.DIAGNOSE, due_at=db_now(), failure_type=failure_type, error_message=reason
-        )
-        return [Next(Stage.DIAGNOSE, failure.pk)]
+    if failure.stage == Stage.OBSERVE and failure.details.get("detected_as") != failure_type:
+        return _fails_otherwise(failure, failure_type, reason)
     return []
+
+
+def _fails_otherwise(failure: FailureRecord, failure_type: FailureType, reason: str) -> list[Next]:
+    """What is only watched now fails in another way: diagnosed anew."""
+    FailureRecord.objects.filter(pk=failure.pk, stage=Stage.OBSERVE, resolved_at__isnull=True).update(
+        stage=Stage.DIAGNOSE,
+        due_at=db_now(),
+        failure_type=failure_type,
+        error_message=reason,
+        details={**failure.details, "detected_as": failure_type},
+    )
+    return [Next(Stage.DIAGNOSE, failure.pk)]
 
 
 def _healthy(

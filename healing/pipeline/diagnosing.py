@@ -43,6 +43,7 @@ LEASE = 60.0
 RETRY_IN = 5.0
 UNDECIDED_RETRY = 2.0
 EXTRA_HISTORY = 1
+KEPT_DETAILS = ("detected_as", "probes_at_detection", "first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ def _situation(case: Case, now: datetime) -> Situation:
 
 
 def _findings(case: Case, decision: Decision) -> dict[str, object]:
-    kept = {k: v for k, v in case.failure.details.items() if k in ("probes_at_detection", "first")}
+    kept = {k: v for k, v in case.failure.details.items() if k in KEPT_DETAILS}
     first = kept.get("first") or {"cause": case.diagnosis.cause, "message": case.failure.error_message}
     return {
         "cause": case.diagnosis.cause,

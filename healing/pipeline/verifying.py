@@ -58,7 +58,7 @@ def run(failure_id: int, *, early: bool = False) -> Next | None:
         return None
     command = _health_command(engine, snapshot, config)
     probes = _probes(failure, engine, snapshot, config)
-    verdict = verify(_trial(attempt), snapshot, command, probes, db_now())
+    verdict = verify(_trial(attempt, config), snapshot, command, probes, db_now())
     match verdict:
         case Verified(reason):
             _verified(failure, attempt, config, snapshot, reason)
@@ -78,13 +78,15 @@ def _postpone(failure: FailureRecord, attempt: Attempt, reason: str) -> None:
     heals.move(failure, Stage.VERIFY, db_now() + pause, reason=reason)
 
 
-def _trial(attempt: Attempt) -> Trial:
+def _trial(attempt: Attempt, config: Config) -> Trial:
     return Trial(
         guard_engine_id=attempt.guard_engine_id,
         guard_started_at=attempt.guard_started_at,
         verify_until=attempt.verify_until or db_now(),
         looks=attempt.looks,
         call_ended=attempt.answered_at is not None,
+        may_finish=not config.always_running,
+        start_period=config.start_period,
     )
 
 

@@ -134,7 +134,7 @@ def service_rows(name: str, service: Map, naming: Naming) -> tuple[list[Row], li
             name=container,
             project=naming.project,
             service=name,
-            image=str(service.get("image") or ""),
+            image=_image(service),
             labels=labels,
             mapped=mapped,
             registered_by=naming.registered_by,
@@ -142,6 +142,13 @@ def service_rows(name: str, service: Map, naming: Naming) -> tuple[list[Row], li
         for container in _container_names(name, service, naming)
     ]
     return rows, [Finding(w.place, f"services.{name}.{w.field}", w.reason) for w in warnings]
+
+
+def _image(service: Map) -> str:
+    image = service.get("image") or ""
+    if isinstance(image, dict | list) or len(str(image)) > 500:
+        raise RegistrationError(service.at("image"), "image", "write the name of an image")
+    return str(image)
 
 
 def _labels(name: str, service: Map, naming: Naming) -> dict[str, str]:

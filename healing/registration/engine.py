@@ -14,7 +14,7 @@ from healing.registration.adoption import adopt, project_of, service_of, stable_
 from healing.registration.rows import Finding, Place, Reading, Report, Row
 from healing.registration.store import Progress, register
 
-__all__ = ["Selection", "adopt", "parse_selection", "register_from_engine", "wanted"]
+__all__ = ["Selection", "adopt", "parse_selection", "register_from_engine", "register_snapshots", "wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,27 @@ def _has(labels: Mapping[str, str], text: str) -> bool:
 def register_from_engine(
     host: Host,
     engine: Engine,
-    selection: Selection | Iterable[Snapshot],
+    selection: Selection,
     *,
     dry_run: bool = False,
     atomic: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Register the selected containers of the engine, or the snapshots given. Engine errors pass through.
+    """Register the selected containers of the host's engine. Engine errors pass through."""
+    return register_snapshots(
+        host, select(engine, selection), dry_run=dry_run, atomic=atomic, progress=progress
+    )
 
-    A container whose label says no is skipped, also where all are selected.
-    """
-    snapshots = select(engine, selection) if isinstance(selection, Selection) else list(selection)
+
+def register_snapshots(
+    host: Host,
+    snapshots: Iterable[Snapshot],
+    *,
+    dry_run: bool = False,
+    atomic: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Register containers as inspected. One whose label says no is skipped."""
     place = Place(f"engine {host.name}")
     reading = Reading(files_read=1)
     for snapshot in snapshots:

@@ -10,6 +10,7 @@ import yaml
 from healing.registration.rows import Place, RegistrationError
 
 MAX_NODES = 2_000_000
+MAX_DEPTH = 100
 
 
 class Map(dict[str, Any]):
@@ -74,15 +75,14 @@ def load(text: str, file: str) -> Any:
     """The one document of a YAML text. Raise RegistrationError for what cannot be parsed."""
     loader = type("Loader", (_MarkedLoader,), {"file": file})(_clean(text, file))
     try:
+        _refuse_depth(text, file)
         value = loader.get_single_data()
         _refuse_bombs(value, file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise RegistrationError(Place(file, mark.line + 1 if mark else None), "", _sentence(error)) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RegistrationError(
-            Place(file), "", f"this is not YAML: {error or 'it is nested too deeply'}"
-        ) from None
+        raise RegistrationError(Place(file), "", f"this is not YAML: {error}") from None
     finally:
         loader.dispose()
     return value
@@ -102,6 +102,20 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
     context = f"{error.context}, " if error.context else ""
     hint = "; indent with spaces" if "\\t" in problem else ""
     return f"YAML syntax error: {context}{problem}{hint}; mend the file and run again"
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    """Refuse what is nested so deeply that building it would exhaust the C stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            mark = event.start_mark
+            raise RegistrationError(
+                Place(file, mark.line + 1 if mark else None),
+                "",
+                f"is nested over {MAX_DEPTH} deep; write it flatter",
+            )
 
 
 def _refuse_bombs(value: Any, file: str) -> None:

@@ -11,6 +11,7 @@ from healing.core.labels import read_labels
 from healing.core.ports import EngineConfig
 from healing.engines import docker_config, open_engine
 from healing.models import Host
+from selfheal_project.up.errors import StartRefused
 
 DOCKER_NAME = "local"
 PROCESS_NAME = "local-processes"
@@ -30,6 +31,16 @@ def ensure_hosts(home: Path, environ: Mapping[str, str] = os.environ) -> list[st
     if not Host.objects.exclude(name=PROCESS_NAME).exists():
         lines.append(_ensure_processes(home))
     return lines
+
+
+def register_docker(environ: Mapping[str, str] = os.environ) -> str:
+    """Register the engine that DOCKER_HOST names, without asking it; its address. Raise StartRefused for a bad one."""
+    try:
+        config = docker_config(environ)
+    except ConfigError as error:
+        raise StartRefused(f"DOCKER_HOST cannot be used: {error.reason}.") from None
+    _ensure_docker(config)
+    return config.address
 
 
 def _ask(config: EngineConfig) -> str:

@@ -81,9 +81,7 @@ def test_percentile_refuses_a_share_that_is_none() -> None:
         stats.percentile([1.0], 90)
 
 
-@given(
-    st.lists(st.floats(min_value=0, max_value=1e9), min_size=1), st.floats(min_value=0.01, max_value=1)
-)
+@given(st.lists(st.floats(min_value=0, max_value=1e9), min_size=1), st.floats(min_value=0.01, max_value=1))
 def test_percentile_covers_its_share(values: list[float], share: float) -> None:
     """At least the asked share of the values do not exceed the percentile."""
     result = stats.percentile(values, share)

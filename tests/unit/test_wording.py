@@ -33,14 +33,23 @@ def test_shown(value: object, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(None, "–"), (0.0, "0 ms"), (0.4513, "451 ms"), (12.34, "12.3 s"), (300, "0:05:00"), (90_000, "1 day, 1:00:00")],
+    [
+        (None, "–"),
+        (0.0, "0 ms"),
+        (0.4513, "451 ms"),
+        (12.34, "12.3 s"),
+        (300, "0:05:00"),
+        (90_000, "1 day, 1:00:00"),
+    ],
 )
 def test_duration(seconds: float | None, expected: str) -> None:
     """Durations are readable from milliseconds to days."""
     assert duration(seconds) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [(None, "–"), (0.0, "0.0%"), (0.756, "75.6%"), (1.0, "100.0%")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "–"), (0.0, "0.0%"), (0.756, "75.6%"), (1.0, "100.0%")]
+)
 def test_share(value: float | None, expected: str) -> None:
     """An unknown rate is not shown as 0%."""
     assert share(value) == expected

@@ -46,7 +46,9 @@ def test_failure_history_limits_and_shows_reasons() -> None:
     """The newest N are shown, each with its reason; attempts and details are in the JSON."""
     container = make_container()
     for number in range(3):
-        failure = make_failure(container, after=number, reason=f"because {number}", details={"exit_code": 137})
+        failure = make_failure(
+            container, after=number, reason=f"because {number}", details={"exit_code": 137}
+        )
         make_attempt(failure)
     data = run_json("failure_history", "web", "--limit", "2")
     assert [record["reason"] for record in data] == ["because 2", "because 1"]

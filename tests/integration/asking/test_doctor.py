@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from healing import doctor
 from healing.doctor import Level
@@ -38,9 +39,7 @@ def test_the_state_folder_must_exist_and_be_private(tmp_path: Path) -> None:
     assert doctor.check_home(tmp_path).level is Level.OK
 
 
-def test_a_readable_admin_password_is_a_warning(
-    tmp_path: Path, settings: pytest.FixtureRequest
-) -> None:
+def test_a_readable_admin_password_is_a_warning(tmp_path: Path, settings: Settings) -> None:
     """The generated password must be for its owner's eyes."""
     settings.SELFHEAL_HOME = tmp_path
     path = tmp_path / doctor.ADMIN_PASSWORD_FILE
@@ -71,7 +70,12 @@ def test_variables_without_effect_are_named(environ: dict[str, str], found: str)
 
 def test_variables_with_effect_are_fine() -> None:
     """What is read is not complained about, nor is a foreign variable beside the right one."""
-    environ = {"SELFHEAL_HOME": "/x", "REDIS_URL": "redis://x", "CELERY_BROKER_URL": "redis://x", "PATH": "/bin"}
+    environ = {
+        "SELFHEAL_HOME": "/x",
+        "REDIS_URL": "redis://x",
+        "CELERY_BROKER_URL": "redis://x",
+        "PATH": "/bin",
+    }
     (check,) = doctor.check_environment(environ)
     assert check.level is Level.OK
 
@@ -138,7 +142,10 @@ def test_every_host_needs_a_watcher_and_one_worker_is_enough() -> None:
     """A host without a live event stream is told by name; the freshest worker speaks for all."""
     for name, age in (("watch:h1", 1), ("worker:a", 9000), ("worker:b", 2)):
         Heartbeat.objects.create(name=name, at=NOON - timedelta(seconds=age))
-    checks = {check.name: check.level for check in doctor.check_signs_of_life(NOON, [Host(name="h1"), Host(name="h2")])}
+    checks = {
+        check.name: check.level
+        for check in doctor.check_signs_of_life(NOON, [Host(name="h1"), Host(name="h2")])
+    }
     assert checks["watcher of h1"] is Level.OK
     assert checks["watcher of h2"] is Level.ERROR
     assert checks["worker"] is Level.OK
@@ -169,8 +176,10 @@ def test_the_command_exits_1_where_something_is_wrong() -> None:
 
 
 @pytest.mark.django_db
-def test_the_command_exits_0_where_all_is_well() -> None:
+def test_the_command_exits_0_where_all_is_well(tmp_path: Path, settings: Settings) -> None:
     """Warnings alone are no failure."""
+    settings.SELFHEAL_HOME = tmp_path
+    settings.CELERY_BROKER_URL = "selfheal-memory://"
     for name in ("beat", "worker:a"):
         Heartbeat.objects.create(name=name, at=timezone.now())
     out = StringIO()

@@ -33,12 +33,21 @@ def test_health_has_the_documented_fields() -> None:
         project="shop",
         service="web",
         engine_id="4f" * 32,
-        health={"status": "unhealthy", "lifecycle": "running", "consecutive_failures": 2, "message": "HTTP 500"},
+        health={
+            "status": "unhealthy",
+            "lifecycle": "running",
+            "consecutive_failures": 2,
+            "message": "HTTP 500",
+        },
     )
     health = container_health("web")
     assert set(health) >= SEED_HEALTH
     assert health["container_id"] == container.engine_id
-    assert (health["status"], health["consecutive_failures"], health["message"]) == ("unhealthy", 2, "HTTP 500")
+    assert (health["status"], health["consecutive_failures"], health["message"]) == (
+        "unhealthy",
+        2,
+        "HTTP 500",
+    )
     assert (health["name"], health["host"], health["project_name"], health["service_name"]) == (
         "web", "h1", "shop", "web",
     )  # fmt: skip
@@ -145,7 +154,11 @@ def test_statistics_take_found_failures_only() -> None:
     assert (figures["failures"], figures["open_failures"]) == (3, 1)
     assert figures["mtbf"] == 200.0
     assert figures["mttr"] == 15.0
-    assert figures["failure_types"] == {"health_check_failed": 3, "container_stopped": 0, "container_error": 0}
+    assert figures["failure_types"] == {
+        "health_check_failed": 3,
+        "container_stopped": 0,
+        "container_error": 0,
+    }
     assert figures["automation_records"]["auto_restart"] == 3
 
 

@@ -123,7 +123,11 @@ def test_what_people_have_set_is_never_overwritten(run: Run, host: Host, tmp_pat
     assert run(file)[1]["updated"] == ["web"]
     web = Container.objects.get()
     assert (web.config, web.paused_until, web.paused_reason, web.monitored) == (config, until, "me", False)
-    assert (web.mapped, web.health.total_restarts, web.health.status) == ({"auto_restart": False}, 3, "healthy")
+    assert (web.mapped, web.health.total_restarts, web.health.status) == (
+        {"auto_restart": False},
+        3,
+        "healthy",
+    )
 
 
 def test_a_label_that_says_no_keeps_out_and_switches_off(run: Run, host: Host, tmp_path: Path) -> None:
@@ -283,7 +287,12 @@ def test_ten_thousand_rows_are_imported_within_fifteen_seconds(tmp_path: Path) -
         return done.stdout
 
     manage("migrate", "-v0")
-    manage("shell", "-v0", "-c", "from healing.models import Host; Host.objects.create(name='h', address='unix:///x')")
+    manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from healing.models import Host; Host.objects.create(name='h', address='unix:///x')",
+    )
     file = tmp_path / "big.csv"
     for policy, key in (("always", "created"), ("always", "unchanged"), ("no", "updated")):
         lines = [f"c{n},p{n % 50},s{n % 300},{policy},{5 + n % 20},team=a;x=y" for n in range(10_000)]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from healing.core.types import EngineState, HealthCommand, RestartPolicy, Snapshot
 from healing.models import AutoRegister, Container, HealingConfig, HealthStatus, Host, Project, SystemState
-from healing.registration.engine import Selection, adopt, parse_selection, register_from_engine, wanted
+from healing.registration.engine import (
+    Selection,
+    adopt,
+    parse_selection,
+    register_from_engine,
+    register_snapshots,
+    wanted,
+)
 from healing.registration.hosts import engine_of
 from healing.registration.read import read_paths
 from healing.registration.sources import Options
@@ -72,7 +80,12 @@ def test_adopting_writes_what_the_engine_knows(host: Host) -> None:
     """A new container gets its row with project, service and mapped values, and its health status."""
     row = adopt(host, SNAPSHOT, "label selfheal.enable")
     row.refresh_from_db()
-    assert (row.name, row.engine_id, row.image, row.image_id) == ("shop-web-1", "a" * 64, "nginx:1", "sha256:1")
+    assert (row.name, row.engine_id, row.image, row.image_id) == (
+        "shop-web-1",
+        "a" * 64,
+        "nginx:1",
+        "sha256:1",
+    )
     assert (str(row.service), row.stop_signal, row.registered_by) == (
         "shop/web",
         "SIGQUIT",
@@ -163,13 +176,12 @@ def test_values_outside_our_ranges_are_left_to_the_profile(host: Host) -> None:
     assert row.mapped == {"check_timeout": 2, "failure_threshold": 4}
 
 
-def test_what_a_file_said_outranks_the_engine(host: Host, tmp_path: object) -> None:
+def test_what_a_file_said_outranks_the_engine(host: Host, tmp_path: Path) -> None:
     """A written `restart: "no"` stays when the container starts with the engine's own `no`, and re-registering is idle."""
-    file = f"{tmp_path}/compose.yml"
-    with open(file, "w") as text:
-        text.write(
-            "name: shop\nservices: {web: {image: 'nginx:1', restart: 'no', x-selfheal: {check_interval: 3}}}\n"
-        )
+    file = str(tmp_path / "compose.yml")
+    Path(file).write_text(
+        "name: shop\nservices: {web: {image: 'nginx:1', restart: 'no', x-selfheal: {check_interval: 3}}}\n"
+    )
     register(read_paths([file], Options()), host)
     row = adopt(host, replace(SNAPSHOT, restart_policy=RestartPolicy("no")), "label selfheal.enable")
     assert row.mapped == {"auto_restart": False}
@@ -177,19 +189,20 @@ def test_what_a_file_said_outranks_the_engine(host: Host, tmp_path: object) -> N
     assert row.engine_id == SNAPSHOT.id
     report = register(read_paths([file], Options()), host)
     assert report.unchanged == ["shop-web-1"]
-    assert register_from_engine(host, engine_of(host), [replace(SNAPSHOT)]).unchanged == ["shop-web-1"]
+    assert register_snapshots(host, [SNAPSHOT]).unchanged == ["shop-web-1"]
     assert Container.objects.get().mapped == {"auto_restart": False}
 
 
 @pytest.mark.parametrize("name", ["shop_web_1", "renamed-by-someone"])
-def test_a_container_announced_by_a_file_is_found_under_another_name(host: Host, tmp_path: object, name: str) -> None:
+def test_a_container_announced_by_a_file_is_found_under_another_name(
+    host: Host, tmp_path: Path, name: str
+) -> None:
     """Compose v1 names containers otherwise than the file's row expects: its labels lead to that row."""
-    file = f"{tmp_path}/compose.yml"
-    with open(file, "w") as text:
-        text.write("name: shop\nservices: {web: {image: 'nginx:1', restart: always}}\n")
+    file = str(tmp_path / "compose.yml")
+    Path(file).write_text("name: shop\nservices: {web: {image: 'nginx:1', restart: always}}\n")
     register(read_paths([file], Options()), host)
     snapshot = replace(SNAPSHOT, name=name)
-    assert register_from_engine(host, engine_of(host), [snapshot]).updated == [name]
+    assert register_snapshots(host, [snapshot]).updated == [name]
     assert adopt(host, snapshot, "x").name == name
     assert Container.objects.count() == 1
 
@@ -197,11 +210,16 @@ def test_a_container_announced_by_a_file_is_found_under_another_name(host: Host,
 def test_many_snapshots_are_registered_as_one_by_one(host: Host) -> None:
     """The bulk path writes the same rows as adopting, follows recreates, and skips labels that say no."""
     snapshots = [
-        replace(SNAPSHOT, id=f"{n:064x}", name=f"c{n}", labels={**COMPOSE, "com.docker.compose.service": f"s{n % 3}"})
+        replace(
+            SNAPSHOT,
+            id=f"{n:064x}",
+            name=f"c{n}",
+            labels={**COMPOSE, "com.docker.compose.service": f"s{n % 3}"},
+        )
         for n in range(30)
     ]
     off = replace(SNAPSHOT, id="f" * 64, name="off", labels={"autoheal": "false"})
-    report = register_from_engine(host, engine_of(host), [*snapshots, off])
+    report = register_snapshots(host, [*snapshots, off])
     assert (len(report.created), [f.reason for f in report.skipped]) == (
         30,
         ["off: its label says that it is not to be supervised"],
@@ -211,7 +229,7 @@ def test_many_snapshots_are_registered_as_one_by_one(host: Host) -> None:
     assert (str(adopted.service), adopted.registered_by) == ("shop/s1", "engine web-01")
     HealthStatus.objects.update(started_at=NOW, total_restarts=2)
     changed = [replace(snapshots[0], id="e" * 64, image_id="sha256:2"), *snapshots[1:]]
-    report = register_from_engine(host, engine_of(host), changed)
+    report = register_snapshots(host, changed)
     assert (report.updated, len(report.unchanged)) == (["c0"], 29)
     row = Container.objects.get(name="c0")
     assert (row.engine_id, row.previous_image_id) == ("e" * 64, "sha256:1")
@@ -255,7 +273,7 @@ def test_containers_of_a_real_engine_are_registered_by_label(containers: Contain
     assert Container.objects.get(name=containers.name("plain")).mapped == {}
 
 
-def test_a_registration_later_is_no_longer_new(host: Host) -> None:
+def test_a_pause_outlives_a_recreate(host: Host) -> None:
     """A pause set by a person outlives a recreate."""
     row = adopt(host, SNAPSHOT, "x")
     until = NOW + timedelta(days=1)

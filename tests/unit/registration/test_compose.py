@@ -41,7 +41,12 @@ def test_the_seeds_example_gives_the_seeds_config() -> None:
     reading = read("01-seed.yml")
     (row,) = reading.rows
     config = resolve([Layer("Compose", row.mapped)]).config
-    assert (row.name, row.project, row.service, row.image) == ("compose-web-1", "compose", "web", "nginx:latest")
+    assert (row.name, row.project, row.service, row.image) == (
+        "compose-web-1",
+        "compose",
+        "web",
+        "nginx:latest",
+    )
     assert (config.check_interval, config.check_timeout, config.failure_threshold) == (30, 10, 3)
     assert (config.max_restarts, config.restart_window) == (10, 300)
     assert (config.auto_restart, config.send_alert) == (True, True)
@@ -154,7 +159,9 @@ EXPECTED: list[tuple[Sequence[str], dict[str, Any], dict[str, dict[str, Any]]]] 
 
 
 @pytest.mark.parametrize(
-    ("paths", "options", "expected"), EXPECTED, ids=[f"{paths[0]}-{n}" for n, (paths, *_) in enumerate(EXPECTED)]
+    ("paths", "options", "expected"),
+    EXPECTED,
+    ids=[f"{paths[0]}-{n}" for n, (paths, *_) in enumerate(EXPECTED)],
 )
 def test_real_world_files_give_the_expected_values(
     paths: Sequence[str], options: dict[str, Any], expected: dict[str, dict[str, Any]]
@@ -175,7 +182,11 @@ def test_labels_are_read_in_both_forms_and_variables_in_them_replaced() -> None:
         "com.docker.compose.service": "web",
     }
     app = read("05-variables.yml", env_files=("05.env",)).rows[0]
-    assert (app.image, app.labels["price"], app.labels["owner"]) == ("registry.example/app:1.4", "$5", "nobody")
+    assert (app.image, app.labels["price"], app.labels["owner"]) == (
+        "registry.example/app:1.4",
+        "$5",
+        "nobody",
+    )
     wordpress = read("02-wordpress.yml").rows[1]
     assert read_labels(wordpress.labels).enabled is True
 
@@ -214,7 +225,10 @@ def test_a_cycle_is_refused_with_its_path_and_the_others_are_read() -> None:
     """extends in a circle ends with a sentence that shows the circle."""
     found = {field: reason for field, _, reason in refused(read("08-extends.yml"))}
     assert "08-extends.yml:loop → 08-extends.yml:pool → 08-extends.yml:loop" in found["services.loop.extends"]
-    assert "no service 'missing' in extends/common.yml (there are: plain, checked)" in found["services.lost.extends"]
+    assert (
+        "no service 'missing' in extends/common.yml (there are: plain, checked)"
+        in found["services.lost.extends"]
+    )
 
 
 MISTAKES = {
@@ -258,6 +272,8 @@ def test_each_mistake_is_refused_with_line_and_field_and_the_rest_is_read() -> N
         ("", 1, "neither a Compose file"),
         ("a: 1\n", 1, "neither a Compose file"),
         ("services:\n  a: \0\n", 2, "NUL"),
+        ("services:\n  a: " + "[" * 100_000, 2, "deep"),
+        ("services: {a: !!python/object/apply:os.system [ls]}", 1, "could not determine a constructor"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_refusal_with_its_line(
@@ -323,13 +339,17 @@ def test_an_unset_variable_is_a_warning_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "compose.yml"
     file.write_text("services:\n  web:\n    image: a:${TAG}\n    environment: {X: '${OTHER}'}\n")
     reading = read(str(file))
-    assert [(warning.place.line, warning.field) for warning in reading.warnings] == [(3, "services.web.image")]
+    assert [(warning.place.line, warning.field) for warning in reading.warnings] == [
+        (3, "services.web.image")
+    ]
 
 
 def test_values_outside_our_ranges_are_left_to_the_profile(tmp_path: Path) -> None:
     """A health check that Docker accepts and we cannot follow does not refuse the container."""
     file = tmp_path / "compose.yml"
-    file.write_text("name: w\nservices: {a: {image: a, healthcheck: {test: x, interval: 1ms, timeout: 0s}}}\n")
+    file.write_text(
+        "name: w\nservices: {a: {image: a, healthcheck: {test: x, interval: 1ms, timeout: 0s}}}\n"
+    )
     reading = read(str(file))
     assert mapped(reading) == {"w-a-1": {}}
     assert "the profile's value is used" in reading.warnings[0].reason

@@ -69,7 +69,9 @@ YAML = """
         ("c.yaml", YAML, [2, 4]),
     ],
 )
-def test_the_three_kinds_of_lists_say_the_same(tmp_path: Path, name: str, text: str, lines: list[int]) -> None:
+def test_the_three_kinds_of_lists_say_the_same(
+    tmp_path: Path, name: str, text: str, lines: list[int]
+) -> None:
     """A container means the same in each format, and knows its line."""
     reading = read(write(tmp_path, name, text))
     web, db = reading.rows
@@ -190,11 +192,14 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 @given(
     st.lists(
-        st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers() | st.none(), max_size=4), max_size=5
+        st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers() | st.none(), max_size=4),
+        max_size=5,
     ),
     st.sampled_from([None, 1, 2]),
 )
-def test_json_entries_are_the_entries_of_the_document(entries: list[dict[str, Any]], indent: int | None) -> None:
+def test_json_entries_are_the_entries_of_the_document(
+    entries: list[dict[str, Any]], indent: int | None
+) -> None:
     """Finding positions never changes what is read, and each entry's line is where it begins."""
     text = json.dumps({"before": {"containers": []}, "containers": entries, "after": 1}, indent=indent)
     found = list(json_entries(text, "f"))
