@@ -13,16 +13,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Q
 from django.utils import timezone
 from kombu import Connection
 
 from healing.core.errors import ConfigError, EngineUnreachable, PluginError
 from healing.engines import open_engine
 from healing.engines.address import parse_address
-from healing.models import Heartbeat, Host, Trouble
+from healing.models import CheckShard, FailureRecord, Heartbeat, Host, Trouble
 from healing.pipeline.engines import config_of
 
 OLDEST_PYTHON = (3, 11)
@@ -73,7 +75,13 @@ def examine(now: datetime | None = None, environ: Mapping[str, str] = os.environ
         return checks
     moment = now or timezone.now()
     hosts = list(Host.objects.filter(enabled=True).order_by("name"))
-    return [*checks, *check_engines(hosts), *check_signs_of_life(moment, hosts), *check_troubles()]
+    return [
+        *checks,
+        *check_engines(hosts),
+        *check_signs_of_life(moment, hosts),
+        *check_queues(moment),
+        *check_troubles(),
+    ]
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Check:
@@ -207,18 +215,43 @@ def _engine_advice(host: Host, error: Exception) -> str:
 
 
 def check_signs_of_life(now: datetime, hosts: Iterable[Host]) -> list[Check]:
-    """Whether beat, the workers and each host's watcher have lately shown that they work."""
+    """Whether beat (its tick runs in a worker) and each host's watcher have lately shown that they work."""
     beats = dict(Heartbeat.objects.values_list("name", "at"))
-    start_beat = "Start it: `make up`, or `celery -A selfheal_project beat` in production."
+    start_beat = "Start beat and a worker: `make up`, or `celery -A selfheal_project beat` and `… worker`."
     start_watch = "Start it: `make up`, or `manage.py watch` in production."
     checks = [_age("beat", beats.get("beat"), now, _BEAT_AGES, start_beat)]
     checks += [
         _age(f"watcher of {host.name}", beats.get(f"watch:{host.name}"), now, _WATCH_AGES, start_watch)
         for host in hosts
     ]
-    workers = [at for name, at in beats.items() if name.startswith("worker:")]
-    start_worker = "Start one: `make up`, or `celery -A selfheal_project worker` in production."
-    return [*checks, _age("worker", max(workers, default=None), now, _WORKER_AGES, start_worker)]
+    return checks
+
+
+def check_queues(now: datetime) -> list[Check]:
+    """Whether workers take each queue: work that was due long ago and that nobody has taken tells that none does."""
+    late = now - timedelta(seconds=_WORKER_AGES[0])
+    shards = CheckShard.objects.filter(host__enabled=True, next_due_at__lt=late).order_by("next_due_at")
+    heals = FailureRecord.objects.filter(is_found=True, resolved_at=None, due_at__lt=late).order_by("due_at")
+    free = Q(lease_until=None) | Q(lease_until__lt=late)
+    deliveries = apps.get_model("notifications", "Delivery")._default_manager.filter(
+        state="pending", next_try_at__lt=late
+    )
+    return [
+        _queue("checks", shards.filter(free).values_list("next_due_at", flat=True).first(), now),
+        _queue("heal", heals.filter(free).values_list("due_at", flat=True).first(), now),
+        _queue(
+            "alerts", deliveries.order_by("next_try_at").values_list("next_try_at", flat=True).first(), now
+        ),
+    ]
+
+
+def _queue(name: str, waiting_since: datetime | None, now: datetime) -> Check:
+    if waiting_since is None:
+        return Check(f"queue {name}", Level.OK, "nothing waits")
+    age = (now - waiting_since).total_seconds()
+    level = Level.ERROR if age >= _WORKER_AGES[1] else Level.WARNING
+    advice = f"Start workers: `make up`, or `celery -A selfheal_project worker -Q {name}` in production."
+    return Check(f"queue {name}", level, f"work has been waiting for {timedelta(seconds=round(age))}", advice)
 
 
 def _age(name: str, at: datetime | None, now: datetime, ages: tuple[float, float], advice: str) -> Check:

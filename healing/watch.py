@@ -121,6 +121,7 @@ class HostWatcher:
         self._cursor = since
         Host.objects.filter(pk=host.pk).update(stream_since=now, version=version[:100], last_seen=now)
         host.stream_since = now
+        hosts.beat(f"watch:{self.name}", now)
         self.connected.set()
         register_wanted(host, engine)
         statuses.look_soon(host.pk, now + RELIST_IN)
@@ -144,6 +145,8 @@ class HostWatcher:
 
     def _take(self, host: Host, engine: Engine, event: Event) -> None:
         """One event: marks first, then the hint, so that the check finds them."""
+        extra = {"action": "engine_event", "container": event.name, "kind": event.kind.value}
+        logger.debug("engine event", extra=extra)
         if self._kept_since is not None and event.at == self._cursor:
             # The engine still had the last event that we know: nothing was missed.
             Host.objects.filter(pk=host.pk).update(stream_since=self._kept_since)

@@ -22,7 +22,14 @@ def periodic_tasks(tick: float) -> tuple[Periodic, ...]:
     """What has to run; `tick` is the pause between two dispatches of checks."""
     return (
         # A tick that waited is as good as a new one, so it may wait: expiring at once would starve a busy worker.
-        Periodic("selfheal: tick", "healing.tasks.dispatch_checks", "default", tick, math.ceil(max(10, 3 * tick)), True),
+        Periodic(
+            "selfheal: tick",
+            "healing.tasks.dispatch_checks",
+            "default",
+            tick,
+            math.ceil(max(10, 3 * tick)),
+            True,
+        ),
         Periodic("selfheal: deliver alerts", "notifications.tasks.deliver_due", "alerts", 5, 30),
         Periodic("selfheal: prune history", "healing.tasks.prune_history", "default", 86_400, 3_600),
     )

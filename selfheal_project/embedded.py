@@ -16,13 +16,15 @@ from celery import Celery
 from celery.beat import Service
 from celery.worker import WorkController
 from celery.worker import state as worker_state
+from django.db import DatabaseError
 
-from selfheal_project.memory_broker import interrupt_consumers
+from selfheal_project.memory_broker import stop_waiting
 from selfheal_project.up.signals import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
+BEAT_PAUSE = 2.0
 WORKERS = {"heal": ("heal", 4), "checks": ("checks", 4), "other": ("alerts,default", 2)}
 """Worker -> (its queues, its threads): apart, so that a heal never waits behind checks."""
 
@@ -63,7 +65,7 @@ class Supervisor:
         error: BaseException | None = None
         try:
             part.run()
-        except BaseException as caught:  # noqa: BLE001 - Celery and uvicorn end with SystemExit; each end is judged
+        except BaseException as caught:
             error = caught
         if not self.stopping.is_set():
             self.dead.append(part.name)
@@ -102,7 +104,6 @@ def build_parts(listener: socket.socket) -> list[Part]:
     """All parts of the one process."""
     from selfheal_project.celery import app
 
-    app.conf.worker_enable_remote_control = False
     return [web_part(listener), *worker_parts(app), beat_part(app), watch_part()]
 
 
@@ -158,17 +159,39 @@ def _run_worker(app: Celery, name: str, queues: str, threads: int, starting: thr
 
 def _stop_workers() -> None:
     vars(worker_state)["should_stop"] = 0
-    interrupt_consumers()
+    stop_waiting()
+
+
+class _Beat:
+    """Beat that outlives a database which is away for a while."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._stopping = threading.Event()
+        self._service = self._new_service()
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._service.start()
+            except DatabaseError as error:
+                logger.warning("database: %s", error, extra={"action": "beat_database"})
+                self._stopping.wait(BEAT_PAUSE)
+                self._service = self._new_service()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._service.stop()
+
+    def _new_service(self) -> Service:
+        # An interval of one second at most, because beat sleeps through a stop.
+        return Service(self._app, max_interval=1, scheduler_cls=self._app.conf.beat_scheduler)
 
 
 def beat_part(app: Celery) -> Part:
-    """Beat; an interval of one second at most, because it sleeps through a stop."""
-    service = Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
-
-    def run_beat() -> None:
-        service.start()
-
-    return Part("beat", run_beat, service.stop)
+    """Beat, with the schedule in the database."""
+    beat = _Beat(app)
+    return Part("beat", beat.run, beat.stop)
 
 
 def watch_part() -> Part:

@@ -22,6 +22,7 @@ KNOWN = {
     "SELFHEAL_FLOWER_PASSWORD": "password of Flower's user selfheal (default: generated once in SELFHEAL_HOME)",
     "SELFHEAL_FLOWER_PORT": "port of Flower (default 5555)",
     "SELFHEAL_ADMIN_PASSWORD": "first password of the user admin (default: generated once in SELFHEAL_HOME)",
+    "SELFHEAL_CONTAINER_ID": "engine id of the container that this process runs in, where it cannot be told",
     "SELFHEAL_TICK": "seconds between two ticks of beat, 1 to 10 (default 1)",
 }
 _OTHER_PREFIXES = ("SELFHEAL_TEST_", "SELFHEAL_BENCH_", "SELFHEAL_DEMO_")

@@ -13,7 +13,6 @@ from weakref import WeakSet
 
 from kombu.transport import memory, virtual
 
-
 _queues: dict[str, Queue[Any]] = {}
 
 
@@ -71,7 +70,7 @@ class Transport(memory.Transport):
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
         self._wakeup = threading.Event()
-        self._interrupted = False
+        self._waits = True
         with _lock:
             _transports.add(self)
 
@@ -79,9 +78,9 @@ class Transport(memory.Transport):
         """Have a sleeping `drain_events` look again."""
         self._wakeup.set()
 
-    def interrupt(self) -> None:
-        """Have a sleeping (or the next) `drain_events` return as if its time were over."""
-        self._interrupted = True
+    def stop_waiting(self) -> None:
+        """Have `drain_events` return as if its time were over, now and from now on."""
+        self._waits = False
         self._wakeup.set()
 
     def consumes(self, queue: str) -> bool:
@@ -92,8 +91,7 @@ class Transport(memory.Transport):
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._deliver_one():
             left = None if deadline is None else deadline - time.monotonic()
-            if self._interrupted or (left is not None and left <= 0):
-                self._interrupted = False
+            if not self._waits or (left is not None and left <= 0):
                 raise TimeoutError("no message in time")
             self._wakeup.wait(left)
 
@@ -120,9 +118,9 @@ def wake_consumers(queue: str) -> None:
         transport.wake()
 
 
-def interrupt_consumers() -> None:
-    """Have every consumer of this process come back from waiting, to see that it shall stop."""
+def stop_waiting() -> None:
+    """Have every consumer of this process come back from waiting, because it shall stop."""
     with _lock:
         transports = list(_transports)
     for transport in transports:
-        transport.interrupt()
+        transport.stop_waiting()

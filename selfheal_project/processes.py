@@ -44,7 +44,10 @@ def programs(address: str, port: int, flower_port: int, flower_password: str) ->
     uvicorn = [sys.executable, "-m", "uvicorn", "selfheal_project.asgi:application", "--lifespan", "off"]
     flower = ["flower", "--address=127.0.0.1", f"--port={flower_port}", "--logging=warning"]
     return [
-        Program("web", [*uvicorn, "--no-access-log", "--log-level", "warning", "--host", address, "--port", str(port)]),
+        Program(
+            "web",
+            [*uvicorn, "--no-access-log", "--log-level", "warning", "--host", address, "--port", str(port)],
+        ),
         # Threads: the tasks wait for engines, and prefork would pay a process for each one that waits.
         Program("worker-heal", [*celery, *_worker("heal", "heal", 16)]),
         Program("worker-checks", [*celery, *_worker("checks", "checks", 8)]),
@@ -56,14 +59,25 @@ def programs(address: str, port: int, flower_port: int, flower_password: str) ->
 
 
 def _worker(name: str, queues: str, threads: int) -> list[str]:
-    return ["worker", "-n", f"{name}@%h", "-Q", queues, "--pool=threads", f"--concurrency={threads}", "--without-mingle"]
+    return [
+        "worker",
+        "-n",
+        f"{name}@%h",
+        "-Q",
+        queues,
+        "--pool=threads",
+        f"--concurrency={threads}",
+        "--without-mingle",
+    ]
 
 
 def flower_password(home: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
     """Flower's password, and what to tell about it."""
     given = environ.get("SELFHEAL_FLOWER_PASSWORD", "")
     if "," in given:
-        raise StartRefused("SELFHEAL_FLOWER_PASSWORD has a comma, which Flower takes for a second user; leave it out.")
+        raise StartRefused(
+            "SELFHEAL_FLOWER_PASSWORD has a comma, which Flower takes for a second user; leave it out."
+        )
     if given:
         return given, "the password in SELFHEAL_FLOWER_PASSWORD"
     password = env.stored_secret(home, "flower_password", 20)
@@ -96,7 +110,9 @@ class _Kept:
 class Keeper:
     """Starts programs, and starts those again that ended, after a pause that doubles while they do not hold."""
 
-    def __init__(self, wanted: Sequence[Program], start: Callable[[Program], subprocess.Popen[bytes]] | None = None):
+    def __init__(
+        self, wanted: Sequence[Program], start: Callable[[Program], subprocess.Popen[bytes]] | None = None
+    ):
         self._kept = [_Kept(program) for program in wanted]
         self._start = start or _start
 
@@ -110,7 +126,9 @@ class Keeper:
 
     def stop(self) -> None:
         """SIGTERM to all, SIGKILL to those that are still there after STOP_SECONDS."""
-        running = [kept.process for kept in self._kept if kept.process is not None and kept.process.poll() is None]
+        running = [
+            kept.process for kept in self._kept if kept.process is not None and kept.process.poll() is None
+        ]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
@@ -139,7 +157,7 @@ def _start(program: Program) -> subprocess.Popen[bytes]:
         cwd=settings.BASE_DIR,
         env={**os.environ, **program.environ},
         start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - there is one thread
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal_project import env
+from selfheal_project.unfold import UNFOLD as UNFOLD
 
 env.check_known()
 
@@ -92,7 +93,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
-UNFOLD = {"SITE_TITLE": "Selfheal", "SITE_HEADER": "Selfheal", "SITE_SYMBOL": "healing"}
+FORMAT_MODULE_PATH = "selfheal_project.formats"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Celery. A message is a hint: what matters is in the database, so nothing here needs a result backend.
 CELERY_BROKER_URL = env.broker(os.environ.get("CELERY_BROKER_URL", ""))
@@ -118,6 +120,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SEND_TASK_EVENTS = not EMBEDDED
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = not EMBEDDED
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = True

@@ -117,9 +117,11 @@ def _judge_exited(
     if status.interrupted_at is not None:
         return _stopped(snapshot, "stopped together with its engine, and not started again by it")
     ended = snapshot.finished_at
-    if not config.always_running and is_finished(snapshot):
+    was_seen = ended is not None and seen.stream_since is not None and ended >= seen.stream_since
+    nobody_knows = not was_seen and status.lifecycle is not Lifecycle.NEW
+    if not config.always_running and is_finished(snapshot) and not nobody_knows:
         return Finding(NO_VERDICT, Lifecycle.FINISHED, "finished: " + meaning(0))
-    if ended is not None and seen.stream_since is not None and ended >= seen.stream_since:
+    if was_seen and ended is not None:
         return _judge_seen_exit(seen, snapshot, ended, now)
     if known:
         return _stopped(snapshot, "")

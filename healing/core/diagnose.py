@@ -163,7 +163,7 @@ def _crash_loop(evidence: Evidence) -> Diagnosis | None:
     loops = lifecycle.quick_exits(evidence.status, evidence.now)
     if max(loops, evidence.attempts_in_row) < lifecycle.LOOP_EXITS or loops == 0:
         return None
-    text = f"Crash loop: it has ended {loops} times soon after its start ({meaning(evidence.snapshot.exit_code)})."
+    text = f"Crash loop: it has ended {loops} time{'s' * (loops != 1)} soon after its start ({meaning(evidence.snapshot.exit_code)})."
     return Diagnosis("crash loop", text, evidence.failure_type, AlertLevel.ERROR)
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from healing.core.lifecycle import is_stop_signal
 from healing.core.types import Event, EventKind
 
-BATCH = timedelta(seconds=2)
-"""An engine that shuts down sends its stop signals within so long of each other."""
+BATCH = timedelta(seconds=0.5)
+"""An engine that shuts down sends its stop signals one after another, with no longer pause than this."""
 LAST_DIE = timedelta(seconds=5)
 """It ends its event stream so soon after the last container has died."""
 KEEP = timedelta(seconds=120)
@@ -58,4 +58,13 @@ def shutdown_began(memory: StreamMemory, ended_at: datetime) -> datetime | None:
     last = max(memory.stop_signals.values())
     if memory.last_die_at < last - BATCH:
         return None
-    return min(at for at in memory.stop_signals.values() if last - at <= BATCH)
+    return _begin_of_batch(sorted(memory.stop_signals.values(), reverse=True))
+
+
+def _begin_of_batch(newest_first: list[datetime]) -> datetime:
+    began = newest_first[0]
+    for at in newest_first[1:]:
+        if began - at > BATCH:
+            break
+        began = at
+    return began

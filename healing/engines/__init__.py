@@ -77,7 +77,9 @@ def _load(path: str) -> EngineFactory:
 
 
 def _entry_points() -> EntryPoints:
-    from importlib.metadata import entry_points  # slow to import, and a process's supervisor has no use for it
+    from importlib.metadata import (
+        entry_points,
+    )  # slow to import, and a process's supervisor has no use for it
 
     return entry_points(group=ENTRY_POINT_GROUP)
 

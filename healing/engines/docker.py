@@ -23,11 +23,11 @@ from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
 from healing.engines.docker_actions import DockerActions
 from healing.engines.docker_connect import Connector, check_tls
 from healing.engines.docker_errors import not_an_engine, refusal
-from healing.engines.docker_events import EventReader, engine_time, events_query
+from healing.engines.docker_events import EventReader, events_query
 from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
 from healing.engines.docker_logs import last_lines
-from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_summary
+from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_summary, parse_time
 
 # What this module was written against; an engine that is older, or no longer speaks it, sets its own.
 NEWEST_API = (1, 51)
@@ -83,9 +83,13 @@ class DockerEngine:
         return run_in_container(actions, self._http, self._prefix(), container_id, argv, until)
 
     def events(self, since: datetime | None, idle_timeout: float) -> Iterator[Event]:
-        """As the protocol says. The stream is open when this returns; `since` is inclusive, to the microsecond."""
-        _, headers = self._http.get("/_ping", "ping", self._timeout)
-        query = events_query(since, engine_time(headers))
+        """As the protocol says; `since` is inclusive, to the microsecond.
+
+        The stream is open when this returns, and has no gap after it: also without `since` the engine is asked
+        for what happens after its present.
+        """
+        now = parse_time(_mapping(self._get("/info", "info")).get("SystemTime"))
+        query = events_query(since, now)
         stream = self._http.stream(
             "GET", f"{self._prefix()}/events", "event stream", self._timeout, query=query
         )

@@ -19,6 +19,8 @@ from healing.core.ports import EngineConfig
 from healing.engines.address import Address, parse_address
 from healing.engines.docker_errors import ssh_error, transport_error
 
+BUFFER = 65536
+
 
 class TimedSocket:
     """A connected socket with one time limit for all that follows, not one for each read.
@@ -61,7 +63,7 @@ class TimedSocket:
     def makefile(self, mode: str = "rb", buffering: int | None = None) -> io.BufferedReader:
         with self._lock:
             self._users += 1
-        return io.BufferedReader(_Reader(self))
+        return io.BufferedReader(_Reader(self), BUFFER)
 
     def fileno(self) -> int:
         return self._sock.fileno()

@@ -114,6 +114,8 @@ def _os_error(address: Address, error: OSError) -> PluginError:
         return EngineUnreachable(
             f"nothing listens at {address}: start the engine, or correct the host's address"
         )
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return _hung_up(address)
     if "path too long" in str(error):
         return EngineRefused(f"the path of {address} is too long for a socket: link it to a shorter one")
     return EngineUnreachable(f"the connection to the engine at {address} failed: {error.strerror or error}")
@@ -131,12 +133,16 @@ def _http_error(address: Address, error: BaseException) -> PluginError:
     if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
         return not_an_engine(address, str(error).strip("'\""))
     if isinstance(error, http.client.RemoteDisconnected):
-        return EngineUnreachable(
-            f"{address} closed the connection without an answer: is it an engine, and does it want TLS?"
-        )
+        return _hung_up(address)
     if isinstance(error, http.client.IncompleteRead):
         return EngineUnreachable(f"the engine at {address} broke off in the middle of its answer")
     return EngineUnreachable(f"the connection to the engine at {address} failed: {error}")
+
+
+def _hung_up(address: Address) -> EngineUnreachable:
+    return EngineUnreachable(
+        f"{address} closed the connection without an answer: is it an engine, and does it want TLS?"
+    )
 
 
 def _tls_error(address: Address, error: ssl.SSLError) -> EngineRefused:

@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from healing.core.errors import EngineUnreachable
@@ -25,22 +24,13 @@ _ACTIONS = sorted({kind.value.partition(":")[0] for kind in EventKind})
 FILTERS = json.dumps({"type": ["container"], "event": _ACTIONS})
 
 
-def events_query(since: datetime | None, engine_time: datetime | None) -> dict[str, str]:
-    """The query of GET /events. A `since` in the engine's future (its clock went back) becomes its present."""
+def events_query(since: datetime | None, now: datetime | None) -> dict[str, str]:
+    """The query of GET /events. A `since` in the engine's future (its clock went back) becomes its present, `now`."""
     query = {"filters": FILTERS}
-    if since is not None:
-        start = since if engine_time is None else min(since, engine_time)
-        query["since"] = _nanoseconds(start)
+    moments = [moment for moment in (since, now) if moment is not None]
+    if moments:
+        query["since"] = _nanoseconds(min(moments))
     return query
-
-
-def engine_time(headers: http.client.HTTPMessage) -> datetime | None:
-    """The engine's clock from an answer's Date header, to the end of that second."""
-    try:
-        date = parsedate_to_datetime(headers["Date"])
-    except (TypeError, ValueError):
-        return None
-    return date.replace(microsecond=999_999, tzinfo=date.tzinfo or UTC)
 
 
 class EventReader:

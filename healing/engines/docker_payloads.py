@@ -22,6 +22,7 @@ from healing.core.types import (
     Snapshot,
     Summary,
 )
+from healing.engines.signals import signal_name
 
 Payload = Mapping[str, Any]
 
@@ -42,14 +43,6 @@ _PODMAN_STATES = {
 _PODMAN_ACTIONS = {"died": "die", "remove": "destroy"}
 _NOT_LABELS = {"name", "image", "exitCode", "containerExitCode", "signal", "oldName", "execDuration"}
 _NOT_LABELS |= {"health_status"}
-# fmt: off
-_SIGNALS = (
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-    "WINCH", "IO", "PWR", "SYS",
-)
-# fmt: on
-_REAL_TIME_SIGNALS = range(34, 65)
 
 
 def parse_time(value: object) -> datetime | None:
@@ -57,7 +50,7 @@ def parse_time(value: object) -> datetime | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return _EPOCH + timedelta(seconds=value) if value > 0 else None
+        return _since_1970(seconds=value) if value > 0 else None
     if not isinstance(value, str) or not value or value.startswith("0001-"):
         return None
     try:
@@ -67,15 +60,11 @@ def parse_time(value: object) -> datetime | None:
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
-def signal_name(value: object) -> str:
-    """A signal as "SIGTERM", from "15", "TERM" or "SIGTERM" (Linux numbers, whatever we run on); "" for none."""
-    text = str(value if value is not None else "").strip().upper()
-    if not text.isdigit():
-        return text if not text or text.startswith("SIG") else f"SIG{text}"
-    number = int(text)
-    if 1 <= number <= len(_SIGNALS):
-        return f"SIG{_SIGNALS[number - 1]}"
-    return f"SIGRTMIN+{number - 34}" if number in _REAL_TIME_SIGNALS else text
+def _since_1970(**units: float) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(**units)
+    except OverflowError:
+        return None
 
 
 def parse_state(value: object) -> EngineState:
@@ -169,8 +158,8 @@ def parse_event(body: Payload) -> Event | None:
 
 def parse_info(version: Payload, info: Payload) -> EngineInfo:
     """Who the engine is, from GET /version and GET /info."""
-    components = version.get("Components") or []
-    podman = any("podman" in str(_mapping(part).get("Name")).lower() for part in components)
+    components = [_mapping(part) for part in _list(version.get("Components"))]
+    podman = any("podman" in str(part.get("Name")).lower() for part in components)
     return EngineInfo(
         kind="podman" if podman else "docker",
         version=str(version.get("Version") or info.get("ServerVersion") or ""),
@@ -184,6 +173,10 @@ def _mapping(value: object) -> Payload:
     return value if isinstance(value, Mapping) else {}
 
 
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _labels(value: object) -> dict[str, str]:
     return {str(key): str(text) for key, text in _mapping(value).items()}
 
@@ -191,13 +184,13 @@ def _labels(value: object) -> dict[str, str]:
 def _integer(value: object) -> int:
     try:
         return int(value)  # type: ignore[call-overload,no-any-return]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
 
 
 def _listed_name(row: Payload) -> str:
     """The container's own name: links add names with a second slash ("/web/db")."""
-    names = [str(name).removeprefix("/") for name in row.get("Names") or []]
+    names = [str(name).removeprefix("/") for name in _list(row.get("Names"))]
     return next(
         (name for name in names if "/" not in name), names[0] if names else str(row.get("Id") or "")[:12]
     )
@@ -227,11 +220,11 @@ def _restart_policy(policy: Payload) -> RestartPolicy:
 def _health_command(config: Payload) -> HealthCommand:
     """HEALTHCHECK with the engine's defaults where a value is 0 or missing."""
     check = _mapping(config.get("Healthcheck"))
-    test = [str(part) for part in check.get("Test") or []]
+    test = [str(part) for part in _list(check.get("Test"))]
     if not test or test[0] == "NONE":
         return HealthCommand()
     if test[0] == "CMD-SHELL":
-        shell = [str(part) for part in config.get("Shell") or ["/bin/sh", "-c"]]
+        shell = [str(part) for part in _list(config.get("Shell")) or ["/bin/sh", "-c"]]
         argv = (*shell, *test[1:])
     else:
         argv = tuple(test[1:] if test[0] == "CMD" else test)
@@ -250,7 +243,7 @@ def _seconds(nanoseconds: object) -> float:
 
 
 def _health_log(health: Payload) -> tuple[HealthLogEntry, ...]:
-    entries = [_mapping(entry) for entry in health.get("Log") or []]
+    entries = [_mapping(entry) for entry in _list(health.get("Log"))]
     return tuple(
         HealthLogEntry(
             start=start,
@@ -266,10 +259,10 @@ def _health_log(health: Payload) -> tuple[HealthLogEntry, ...]:
 def _command(body: Payload, config: Payload) -> tuple[str, ...]:
     """What runs: the resolved path and arguments, else entrypoint and command as configured."""
     if body.get("Path"):
-        return (str(body["Path"]), *(str(part) for part in body.get("Args") or []))
+        return (str(body["Path"]), *(str(part) for part in _list(body.get("Args"))))
     parts: list[str] = []
     for value in (config.get("Entrypoint"), config.get("Cmd")):
-        parts += [value] if isinstance(value, str) else [str(part) for part in value or []]
+        parts += [value] if isinstance(value, str) else [str(part) for part in _list(value)]
     return tuple(parts)
 
 
@@ -287,5 +280,5 @@ def _event_kind(body: Payload, attributes: Payload) -> EventKind | None:
 def _event_time(body: Payload) -> datetime | None:
     nanoseconds = _integer(body.get("timeNano"))
     if nanoseconds:
-        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+        return _since_1970(microseconds=nanoseconds // 1000)
     return parse_time(body.get("time"))

@@ -60,6 +60,11 @@ class ProcessEngine:
         self._timeout = config.timeout
         self._streams: set[threading.Event] = set()
 
+    @property
+    def folder(self) -> Path:
+        """Where everything of this engine is."""
+        return self._store.folder
+
     def info(self) -> EngineInfo:
         return EngineInfo(
             "process", VERSION, name=os.uname().nodename, containers=len(list(self._store.all()))
@@ -131,7 +136,8 @@ class ProcessEngine:
         self._store.open()
         closed = threading.Event()
         self._streams.add(closed)
-        return self._follow(since or datetime.now(UTC), closed)
+        now = datetime.now(UTC)
+        return self._follow(min(since or now, now), closed)
 
     def close(self) -> None:
         for closed in list(self._streams):

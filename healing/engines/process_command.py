@@ -46,7 +46,7 @@ def run_command(
     with process:
         try:
             output = _read_until_end(process, until, cancelled)
-            ended = _wait(process, until)
+            ended = not (cancelled and cancelled.is_set()) and _wait(process, until)
         finally:
             end_group(process)
     text = output.decode("utf-8", "replace")

@@ -44,6 +44,7 @@ def check_shard(host_id: int, number: int) -> list[Next]:
 
 def check_some(host_id: int, container_ids: Sequence[int], *, by_event: bool, with_probes: bool = False) -> list[Next]:
     """Check these containers now, due or not."""
+    logger.debug("check begins", extra={"action": "check_begins", "containers": list(container_ids)})
     host = Host.objects.filter(pk=host_id, enabled=True).first()
     rows = statuses.of_containers(list(container_ids)) if host is not None else []
     if host is None or not rows:
@@ -153,13 +154,14 @@ def _judge(
     """One container: detect and write, in one transaction; a verdict about an older row is dropped."""
     config = book.config(row.container)
     now = db_now()
-    detection = detect(statuses.to_core(row), look, config, now)
+    before = statuses.to_core(row)
+    detection = detect(before, look, config, now)
+    status = heals.without_our_stop(row.pk, before, detection.status)
     next_check = now + timedelta(seconds=_pause(detection, config))
     fields = {"last_check_time": now, "next_check_at": next_check, "warnings": list(warnings)}
-    if detection.status.unpaused_at != row.unpaused_at and row.unpaused_at is None:
-        fields["unpaused_at"] = detection.status.unpaused_at
+    fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
     with transaction.atomic():
-        if not statuses.write(row, detection.status, **fields):
+        if not statuses.write(row, status, **fields):
             HealthStatus.objects.filter(pk=row.pk).update(next_check_at=F("last_check_time"))
             return []
         _sight(row, detection, now)

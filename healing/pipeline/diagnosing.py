@@ -33,7 +33,7 @@ from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import engine_of, find
 from healing.pipeline.look import logs
-from healing.store import heals, history, statuses
+from healing.store import heals, history, hosts, statuses
 from healing.store.clock import db_now
 from healing.store.heals import Next
 
@@ -94,7 +94,7 @@ def _standing(case: Case, now: datetime) -> Standing:
     probed = bool(case.book.probes(container))
     seen = Seen(
         case.snapshot,
-        stream_since=host.stream_since,
+        stream_since=hosts.watched_since(host, now),
         grace_until=host.grace_until,
         by_event=True,
         partial=probed,
@@ -139,7 +139,8 @@ def _gather(failure: FailureRecord) -> Case | None:
         return None
     book = config_book()
     config = book.config(container)
-    status = lifecycle.follow(statuses.to_core(container.health), snapshot)
+    before = statuses.to_core(container.health)
+    status = heals.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
     now = db_now()
     past = history.past_attempts(container, config.max_restarts + EXTRA_HISTORY)
     lines = () if snapshot.health.value == "unhealthy" and snapshot.is_running else logs(engine, snapshot)

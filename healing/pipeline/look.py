@@ -27,6 +27,8 @@ from healing.effective import ConfigBook
 from healing.models import Container, HealthStatus, Host
 from healing.pipeline.engines import find
 from healing.probes import build, run_probes
+from healing.store import hosts
+from healing.store.clock import db_now
 
 _AT_REST = frozenset({Lifecycle.FINISHED, Lifecycle.STOPPED_BY_HAND, Lifecycle.QUARANTINED})
 
@@ -119,11 +121,12 @@ def look_at(
             config = book.config(row.container)
             jobs[row.pk] = [(spec, targets(snapshot), config) for spec in specs]
     answers = probe_all(jobs, engine)
+    since = hosts.watched_since(host, db_now())
     for key, snapshot in snapshots.items():
         seen[key] = Seen(
             snapshot=snapshot,
             probes=answers.get(key, ()),
-            stream_since=host.stream_since,
+            stream_since=since,
             grace_until=host.grace_until,
             by_event=by_event,
             partial=key in partial,

@@ -25,6 +25,7 @@ from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import engine_of, find
+from healing.pipeline.own_container import is_own_container
 from healing.store import heals, statuses
 from healing.store.clock import db_now
 from healing.store.heals import Next
@@ -55,6 +56,9 @@ def run(failure_id: int) -> Next | None:
         return None
     if attempt.state == AttemptState.CALLED:
         return _take_over(failure, attempt, snapshot)
+    if snapshot is not None and is_own_container(snapshot.id):
+        _leave_to_another(failure)
+        return None
     why_not = _guard(failure, attempt, snapshot)
     if why_not or snapshot is None:
         return _withdraw(failure, attempt, why_not)
@@ -79,6 +83,16 @@ def _guard(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) 
     if snapshot.is_running and lifecycle.is_stopping(status, snapshot, now) and not _was_forced(attempt):
         return "told to stop by somebody meanwhile"
     return ""
+
+
+def _leave_to_another(failure: FailureRecord) -> None:
+    """This process runs in that very container, and would die in the middle of the call."""
+    reason = "this worker runs in that container itself: left to a worker elsewhere, or to a person"
+    config = config_book().config(failure.container)
+    with transaction.atomic():
+        title = f"{failure.container_name} is Selfheal itself and needs a restart"
+        alerts.failure(failure, config, AlertLevel.ERROR, title, f"{failure.error_message}\n{reason.capitalize()}.")
+        heals.move(failure, Stage.RESTART, db_now() + timedelta(seconds=RETRY_IN), reason=reason)
 
 
 def _was_forced(attempt: Attempt) -> bool:

@@ -176,7 +176,8 @@ def _not_verified(
 def _note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
     """Remember a quick exit seen here, so that a crash loop is recognised whoever saw its exits."""
     row = HealthStatus.objects.get(pk=failure.container_id)
-    status = lifecycle.follow(statuses.to_core(row), snapshot)
+    before = statuses.to_core(row)
+    status = heals.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
     HealthStatus.objects.filter(pk=row.pk, version=row.version).update(
         exits=[list(pair) for pair in status.exits],
         started_at=status.started_at,

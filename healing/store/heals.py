@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,13 +14,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from healing.core.lifecycle import STOP_SLACK
+from healing.core.status import Status
 from healing.core.types import ActionKind, ActionResult, FailureType
-from healing.models import Attempt, AttemptState, Container, FailureRecord, Stage
+from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, Stage
 from healing.store.clock import db_now
+
+logger = logging.getLogger(__name__)
 
 TAKE_OVER_SLACK = 10.0
 """Seconds after lease and stop timeout are over before another worker may take a restart over."""
-EMBEDDED = "embedded"
 
 
 class StaleFence(Exception):
@@ -48,6 +51,7 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
     if not taken:
         return None
+    logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
     related = ("container__host", "container__service", "container__project", "container__health")
     return FailureRecord.objects.select_related(*related).get(pk=failure_id)
 
@@ -163,11 +167,13 @@ def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:
     return lease_until + timedelta(seconds=stop_timeout + TAKE_OVER_SLACK)
 
 
-def end_leases_of_dead_process(now: datetime) -> int:
+def end_leases_of_dead_process() -> int:
     """After a start of the embedded mode: its state folder is locked, so whoever held a lease is dead.
 
     A restart that had been called still waits for its stop timeout, because the engine goes on with it.
     """
+    now = db_now()
+    CheckShard.objects.filter(lease_until__isnull=False).update(lease_until=None)
     ended = 0
     rows = FailureRecord.objects.filter(resolved_at__isnull=True, lease_until__isnull=False)
     for failure in rows:
@@ -176,6 +182,24 @@ def end_leases_of_dead_process(now: datetime) -> int:
         due_at = take_over_at(now, attempt.stop_timeout) if called and attempt is not None else now
         ended += FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence).update(lease_until=None, due_at=due_at)
     return ended
+
+
+def without_our_stop(container_id: int, before: Status, after: Status) -> Status:
+    """`after` without the quick exit that it adds to `before`, where a restart of ours has ended that run.
+
+    A container that we restart again and again is not looping by itself.
+    """
+    added = after.exits[-1] if after.exits != before.exits else None
+    return replace(after, exits=before.exits) if added and _ended_by_us(container_id, *added) else after
+
+
+def _ended_by_us(container_id: int, started: float, ended: float) -> bool:
+    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False)
+    call = calls.order_by("-called_at").first()
+    if call is None or call.called_at is None or call.guard_started_at is None:
+        return False
+    is_the_run = abs(call.guard_started_at.timestamp() - started) < 0.001
+    return is_the_run and ended >= call.called_at.timestamp()
 
 
 def our_call_covers(container_id: int, at: datetime) -> bool:

@@ -11,6 +11,7 @@ from django.db.models import Min, Q
 from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
 
 SHARD_LEASE = 30.0
+WATCHER_FRESH = timedelta(seconds=10)
 
 
 def became_down(host: Host, error: str, now: datetime) -> bool:
@@ -75,6 +76,14 @@ def beat(name: str, now: datetime, **details: Any) -> None:
     """Show that a part of Selfheal works (one statement once its row exists)."""
     if not Heartbeat.objects.filter(name=name).update(at=now, details=details):
         Heartbeat.objects.get_or_create(name=name, defaults={"at": now, "details": details})
+
+
+def watched_since(host: Host, now: datetime) -> datetime | None:
+    """Since when the host's events are seen without a gap; None where its watcher gives no sign of life."""
+    if host.stream_since is None:
+        return None
+    fresh = Heartbeat.objects.filter(name=f"watch:{host.name}", at__gt=now - WATCHER_FRESH)
+    return host.stream_since if fresh.exists() else None
 
 
 def open_trouble(key: str, message: str, now: datetime) -> bool:

@@ -14,8 +14,8 @@ from healing.core.types import Health, Lifecycle
 from healing.models import Container, HealthStatus
 from healing.store.clock import db_now
 
-# What a check decides. The marks that the watcher sets (stop signal, unpause, interruption) are not among them:
-# they are compared with the container's start time and need no clearing.
+# What a check decides. Of the marks that the watcher sets the stop signals are not among them: they are compared
+# with the container's start time and need no clearing.
 _DECIDED = (
     "message",
     "consecutive_failures",
@@ -126,8 +126,9 @@ def interrupt(host_id: int, now: datetime, *, killed_since: datetime | None = No
     chosen = Q(lifecycle__in=running) & (Q(stop_signal_at__isnull=True) | Q(stop_signal_at__lt=F("started_at")))
     if killed_since is not None:
         swept = HealthStatus.objects.filter(container__host_id=host_id, stop_signal_at__gte=killed_since)
+        marks = {"stop_signal_at": None, "stopped_by_hand_at": None, "interrupted_at": now}
         return swept.update(
-            stop_signal_at=None, stopped_by_hand_at=None, interrupted_at=now, version=F("version") + 1
+            lifecycle=Lifecycle.EXITED, version=F("version") + 1, **marks
         ) + rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
     return rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
 

@@ -10,6 +10,7 @@ from healing.core.errors import ConfigError, PluginError
 from healing.core.labels import read_labels
 from healing.core.ports import EngineConfig
 from healing.engines import docker_config, open_engine
+from healing.engines.address import parse_address
 from healing.models import Host
 from selfheal_project.up.errors import StartRefused
 
@@ -19,15 +20,10 @@ PROCESS_NAME = "local-processes"
 
 def ensure_hosts(home: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Register the engines of this machine; return one line for each thing found or missing."""
-    lines: list[str] = []
-    config = docker_config(environ, timeout=5.0)
-    try:
-        lines.append(_ask(config))
-        _ensure_docker(config)
-    except ConfigError as error:
-        lines.append(f"DOCKER_HOST is not used: {error.reason}")
-    except PluginError as error:
-        lines.append(_docker_missing(config, error))
+    line, docker = look_for_docker(environ)
+    lines = [line]
+    if docker is not None:
+        _ensure_docker(docker)
     if not Host.objects.exclude(name=PROCESS_NAME).exists():
         lines.append(_ensure_processes(home))
     return lines
@@ -35,12 +31,24 @@ def ensure_hosts(home: Path, environ: Mapping[str, str] = os.environ) -> list[st
 
 def register_docker(environ: Mapping[str, str] = os.environ) -> str:
     """Register the engine that DOCKER_HOST names, without asking it; its address. Raise StartRefused for a bad one."""
+    config = docker_config(environ)
     try:
-        config = docker_config(environ)
+        parse_address(config.address)
     except ConfigError as error:
         raise StartRefused(f"DOCKER_HOST cannot be used: {error.reason}.") from None
     _ensure_docker(config)
     return config.address
+
+
+def look_for_docker(environ: Mapping[str, str]) -> tuple[str, EngineConfig | None]:
+    """What to tell about Docker on this machine, and where it is; None where it cannot be used."""
+    config = docker_config(environ, timeout=5.0)
+    try:
+        return _ask(config), config
+    except ConfigError as error:
+        return f"DOCKER_HOST is not used: {error.reason}", None
+    except PluginError as error:
+        return _docker_missing(config, error), None
 
 
 def _ask(config: EngineConfig) -> str:
@@ -76,7 +84,9 @@ def _ensure_docker(config: EngineConfig) -> None:
 def _docker_missing(config: EngineConfig, error: PluginError) -> str:
     path = Path(config.address.removeprefix("unix://"))
     if config.address.startswith("unix://") and not path.exists():
-        return f"no Docker engine at {config.address}; start one, or set DOCKER_HOST, and start Selfheal again"
+        return (
+            f"no Docker engine at {config.address}; start one, or set DOCKER_HOST, and start Selfheal again"
+        )
     if config.address.startswith("unix://") and not os.access(path, os.R_OK | os.W_OK):
         return (
             f"the Docker socket {path} is there but this user may not read it; "

@@ -78,7 +78,9 @@ def bound_socket(address: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        reason = _REASONS.get(error.errno or 0, f"cannot be used ({error.strerror}); set PORT to another port")
+        reason = _REASONS.get(
+            error.errno or 0, f"cannot be used ({error.strerror}); set PORT to another port"
+        )
         raise StartRefused(f"Port {port} on {address} {reason}.") from error
     return listener
 

@@ -47,7 +47,10 @@ def _run_embedded(write: Write, home: Path, address: str, port: int) -> int:
     listener = bound_socket(address, port)
     try:
         _prepare(write, home, address, port)
+        from healing.store import heals
         from selfheal_project import embedded
+
+        heals.end_leases_of_dead_process()
 
         return embedded.run(listener)
     finally:

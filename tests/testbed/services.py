@@ -88,10 +88,10 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 
 
 class PostgresServer:
-    """One PostgreSQL cluster with fsync off; user `selfheal` is its superuser and needs no password."""
+    """One PostgreSQL cluster; user `selfheal` is its superuser and needs no password. fsync is off unless `durable`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, durable: bool = False) -> None:
+        self.folder, self.port, self.durable = folder, free_port(), durable
         self.child: Child | None = None
 
     @property
@@ -124,7 +124,7 @@ class PostgresServer:
             "-c",
             "unix_socket_directories=",
         ]
-        command += _UNSAFE_AND_FAST
+        command += () if self.durable else _UNSAFE_AND_FAST
         self.child = Child(command, self.folder / "postgres.log", signal.SIGINT, cwd="/", **_unprivileged())
         self.child.wait_ready(lambda: execute(self.url, "SELECT 1"), timeout=30)
 
@@ -134,10 +134,10 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A private PostgreSQL, stopped at the end."""
+def postgres_server(durable: bool = False) -> Iterator[PostgresServer]:
+    """A private PostgreSQL, stopped at the end; with `durable` as it comes, commits on the disk and all."""
     folder = new_folder("postgres")
-    server = PostgresServer(folder)
+    server = PostgresServer(folder, durable)
     try:
         server.initialise()
         _start_on_a_free_port(server)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         try:
             status = start(self._say)
         except StartRefused as error:
-            raise CommandError(str(error)) from None
+            raise SystemExit(f"selfheal: {error}") from None
         if status:
             raise SystemExit(status)
 

@@ -22,6 +22,7 @@ from tests.testbed.wait import until
 
 INTERVAL = 0.3
 SICK = "/tmp/sick"
+NO_POLICY = RestartPolicy()
 
 
 class Lab(Protocol):
@@ -38,7 +39,7 @@ class Lab(Protocol):
         *,
         health: bool = False,
         labels: Mapping[str, str] | None = None,
-        policy: RestartPolicy = RestartPolicy(),
+        policy: RestartPolicy = NO_POLICY,
         stop_signal: str = "SIGTERM",
         stop_timeout: int | None = None,
         start: bool = True,
@@ -75,7 +76,7 @@ class DockerLab:
         self.engine: Engine = DockerEngine(EngineConfig("docker", containers.host))
 
     def run(self, name: str, argv: Sequence[str] = tuple(faults.IDLE), **options: Any) -> str:
-        policy = options.get("policy", RestartPolicy())
+        policy = options.get("policy", NO_POLICY)
         check = (
             healthcheck(["CMD", "test", "!", "-e", SICK], interval=INTERVAL)
             if options.get("health")
@@ -147,7 +148,7 @@ class ProcessLab:
             name,
             tuple(argv),
             labels=options.get("labels") or {},
-            restart_policy=options.get("policy", RestartPolicy()),
+            restart_policy=options.get("policy", NO_POLICY),
             healthcheck=check,
             stop_signal=options.get("stop_signal", "SIGTERM"),
             stop_timeout=options.get("stop_timeout"),
@@ -209,7 +210,7 @@ class FakeLab:
             labels=options.get("labels"),
             command=tuple(argv),
             healthcheck=bool(options.get("health")),
-            restart_policy=options.get("policy", RestartPolicy()),
+            restart_policy=options.get("policy", NO_POLICY),
             stop_signal=options.get("stop_signal", "SIGTERM"),
             stop_timeout=options.get("stop_timeout"),
             ignores_term=list(argv) == faults.IGNORES_TERM,

@@ -16,8 +16,9 @@ from pytest_django.fixtures import Settings
 
 from healing import doctor
 from healing.doctor import Level
-from healing.models import Heartbeat, Host, Trouble
-from tests.integration.asking.rows import NOON
+from healing.models import CheckShard, Heartbeat, Host, Trouble
+from notifications.models import Delivery, Notification
+from tests.integration.asking.rows import NOON, make_container, make_failure
 
 
 def test_an_old_python_is_named() -> None:
@@ -138,17 +139,38 @@ def test_the_age_of_the_tick_is_judged(age: float, level: Level) -> None:
 
 
 @pytest.mark.django_db
-def test_every_host_needs_a_watcher_and_one_worker_is_enough() -> None:
-    """A host without a live event stream is told by name; the freshest worker speaks for all."""
-    for name, age in (("watch:h1", 1), ("worker:a", 9000), ("worker:b", 2)):
-        Heartbeat.objects.create(name=name, at=NOON - timedelta(seconds=age))
-    checks = {
-        check.name: check.level
-        for check in doctor.check_signs_of_life(NOON, [Host(name="h1"), Host(name="h2")])
-    }
+def test_every_host_needs_a_watcher() -> None:
+    """A host without a live event stream is told by name."""
+    Heartbeat.objects.create(name="watch:h1", at=NOON)
+    hosts = [Host(name="h1"), Host(name="h2")]
+    checks = {check.name: check.level for check in doctor.check_signs_of_life(NOON, hosts)}
     assert checks["watcher of h1"] is Level.OK
     assert checks["watcher of h2"] is Level.ERROR
-    assert checks["worker"] is Level.OK
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("age", "level"), [(10, Level.OK), (90, Level.WARNING), (600, Level.ERROR)])
+def test_work_that_nobody_takes_names_its_queue(age: float, level: Level) -> None:
+    """A queue without a worker shows by what waits in it: checks, heals or alerts that are long due."""
+    since = NOON - timedelta(seconds=age)
+    container = make_container()
+    CheckShard.objects.filter(host=container.host).update(next_due_at=since)
+    make_failure(container, took=None, due_at=since)
+    notification = Notification.objects.create(level="error", title="t")
+    Delivery.objects.create(notification=notification, channel_name="log", next_try_at=since)
+    checks = {check.name: check.level for check in doctor.check_queues(NOON)}
+    assert checks == {"queue checks": level, "queue heal": level, "queue alerts": level}
+
+
+@pytest.mark.django_db
+def test_work_that_is_taken_or_switched_off_is_not_waiting() -> None:
+    """A check under way and a host that is switched off are no sign of a missing worker."""
+    long_ago = NOON - timedelta(hours=1)
+    busy, off = make_container(host="busy"), make_container(host="off")
+    CheckShard.objects.update(next_due_at=long_ago)
+    CheckShard.objects.filter(host=busy.host).update(lease_until=NOON + timedelta(seconds=20))
+    Host.objects.filter(pk=off.host_id).update(enabled=False)
+    assert {check.level for check in doctor.check_queues(NOON)} == {Level.OK}
 
 
 @pytest.mark.django_db
@@ -180,8 +202,7 @@ def test_the_command_exits_0_where_all_is_well(tmp_path: Path, settings: Setting
     """Warnings alone are no failure."""
     settings.SELFHEAL_HOME = tmp_path
     settings.CELERY_BROKER_URL = "selfheal-memory://"
-    for name in ("beat", "worker:a"):
-        Heartbeat.objects.create(name=name, at=timezone.now())
+    Heartbeat.objects.create(name="beat", at=timezone.now())
     out = StringIO()
     call_command("doctor", stdout=out)
     assert "no enabled host" in out.getvalue()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 
 import pytest
-from celery import Celery
 from celery.signals import task_revoked
 
+from selfheal_project.celery import app
 from selfheal_project.embedded import Part, Supervisor, worker_parts
 from tests.testbed.wait import until
 
@@ -28,7 +27,9 @@ def test_a_stop_that_was_asked_for_is_no_death() -> None:
     assert supervisor.still_running() == []
 
 
-@pytest.mark.parametrize("ending", [lambda: None, lambda: 1 / 0, lambda: exit(3)], ids=["returns", "raises", "exits"])
+@pytest.mark.parametrize(
+    "ending", [lambda: None, lambda: 1 / 0, lambda: exit(3)], ids=["returns", "raises", "exits"]
+)
 def test_a_part_that_ends_by_itself_ends_all(ending: object, caplog: pytest.LogCaptureFixture) -> None:
     """There is no half-alive Selfheal: whoever ends, however, is named and everything stops."""
     assert callable(ending)
@@ -51,91 +52,96 @@ def test_a_part_that_does_not_stop_is_left_behind_in_time() -> None:
     never.set()
 
 
-class Workers:
-    """The embedded workers on an app of their own, and what their tasks saw."""
+class Seen:
+    """What the tasks of these tests have done; they hang while `held` is not set."""
 
     def __init__(self) -> None:
-        self.app = Celery(f"t{uuid.uuid4().hex}", broker="selfheal-memory://localhost", set_as_current=False)
-        self.app.conf.update(
-            task_ignore_result=True, worker_enable_remote_control=False, worker_prefetch_multiplier=1,
-            task_default_queue="default", worker_send_task_events=False, broker_connection_retry_on_startup=True,
-        )
-        self.seen: list[tuple[str, str, float]] = []
+        self.notes: list[tuple[str, str]] = []
         self.held = threading.Event()
-        self.app.task(name="note")(self.note)
-        self.app.task(name="hold")(self.hold)
-
-    def note(self, text: str) -> None:
-        self.seen.append((text, threading.current_thread().name, time.monotonic()))
-
-    def hold(self) -> None:
-        self.seen.append(("held", "", time.monotonic()))
-        self.held.wait(60)
-
-    def send(self, task: str, *args: str, queue: str, expires: float | None = None) -> None:
-        self.app.send_task(task, args=args, queue=queue, expires=expires)
 
     def texts(self) -> list[str]:
-        return [text for text, _, _ in self.seen]
+        return [text for text, _ in self.notes]
+
+    def note(self, text: str) -> None:
+        self.notes.append((text, threading.current_thread().name))
+
+
+_seen = Seen()
+
+
+@app.task(name="tests.runtime.note")
+def note(text: str) -> None:
+    _seen.note(text)
+
+
+@app.task(name="tests.runtime.hold")
+def hold() -> None:
+    seen = _seen
+    seen.note("held")
+    seen.held.wait(60)
 
 
 @pytest.fixture
-def workers() -> Iterator[Workers]:
-    made = Workers()
-    supervisor = Supervisor(worker_parts(made.app), stop_seconds=20)
-    thread = threading.Thread(target=supervisor.run)
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+    """The embedded workers are running; what their tasks do is seen here."""
+    made = Seen()
+    monkeypatch.setattr(f"{__name__}._seen", made)
+    supervisor = Supervisor(worker_parts(app), stop_seconds=20)
+    thread = threading.Thread(target=supervisor.run, daemon=True)
     thread.start()
-    for queue in ("heal", "checks", "default", "alerts"):
-        made.send("note", queue, queue=queue)
-    until(lambda: len(made.seen) == 4, 30, "the workers have taken one task from each queue")
-    yield made
-    made.held.set()
-    supervisor.stopping.set()
-    thread.join(30)
+    try:
+        for queue in ("heal", "checks", "default", "alerts"):
+            note.apply_async((queue,), queue=queue)
+        until(lambda: len(made.notes) == 4, 30, "the workers have taken one task from each queue")
+        yield made
+    finally:
+        made.held.set()
+        supervisor.stopping.set()
+        thread.join(30)
     assert supervisor.still_running() == []
     assert supervisor.dead == []
 
 
-def test_every_queue_is_worked_on_by_its_own_threads(workers: Workers) -> None:
+def test_every_queue_is_worked_on_by_its_own_threads(seen: Seen) -> None:
     """Each worker takes its own queues and no others."""
-    threads = {text: name.rpartition("_")[0] for text, name, _ in workers.seen}
+    threads = {text: name.rpartition("_")[0] for text, name in seen.notes}
     assert sorted(threads) == ["alerts", "checks", "default", "heal"]
     assert len(set(threads.values())) == 3
     assert threads["alerts"] == threads["default"]
 
 
-def test_a_heal_does_not_wait_behind_checks(workers: Workers) -> None:
+def test_a_heal_does_not_wait_behind_checks(seen: Seen) -> None:
     """With every thread of the checks hanging, a heal is done at once."""
     for _ in range(6):
-        workers.send("hold", queue="checks")
-    until(lambda: workers.texts().count("held") == 4, 10, "four checks hang")
-    workers.send("note", "urgent", queue="heal")
-    until(lambda: "urgent" in workers.texts(), 5, "the heal was done")
-    assert workers.texts().count("held") == 4
+        hold.apply_async(queue="checks")
+    until(lambda: seen.texts().count("held") == 4, 10, "four checks hang")
+    note.apply_async(("urgent",), queue="heal")
+    until(lambda: "urgent" in seen.texts(), 5, "the heal was done")
+    assert seen.texts().count("held") == 4
 
 
-def test_a_message_that_waited_too_long_is_dropped(workers: Workers) -> None:
+def test_a_message_that_waited_too_long_is_dropped(seen: Seen) -> None:
     """`expires` holds inside the process too: a check that is late is not done twice over."""
     revoked: list[object] = []
 
-    def note_revoked(**kwargs: object) -> None:
-        revoked.append(kwargs["expired"])
+    def note_revoked(expired: bool, **_: object) -> None:
+        revoked.append(expired)
 
     task_revoked.connect(note_revoked)
     for _ in range(8):
-        workers.send("hold", queue="checks")
-    until(lambda: workers.texts().count("held") == 4, 10, "all threads of the checks are busy")
-    workers.send("note", "stale", queue="checks", expires=0.2)
-    time.sleep(0.3)
-    workers.held.set()
-    until(lambda: revoked, 10, "the message was dropped")
-    assert "stale" not in workers.texts()
+        hold.apply_async(queue="checks")
+    until(lambda: seen.texts().count("held") == 4, 10, "all threads of the checks are busy")
+    note.apply_async(("stale",), queue="checks", expires=0.2)
+    time.sleep(0.3)  # the message has to grow old
+    seen.held.set()
+    until(lambda: revoked == [True], 10, "the message was dropped")
+    assert "stale" not in seen.texts()
 
 
-def test_a_burst_flows_without_pauses(workers: Workers) -> None:
+def test_a_burst_flows_without_pauses(seen: Seen) -> None:
     """More messages than the prefetch allows do not wait for the consumer's timeout."""
     begin = time.monotonic()
     for number in range(200):
-        workers.send("note", f"n{number}", queue="heal")
-    until(lambda: len(workers.seen) >= 204, 20, "all 200 were done")
+        note.apply_async((f"n{number}",), queue="heal")
+    until(lambda: len(seen.notes) >= 204, 20, "all 200 were done")
     assert time.monotonic() - begin < 10

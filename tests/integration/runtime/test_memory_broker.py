@@ -128,7 +128,7 @@ def test_an_acknowledgement_makes_room_at_once(name: str) -> None:
     receiver.connection.release()
 
 
-def test_interrupting_ends_the_wait(receiver: Receiver) -> None:
+def test_a_stop_ends_the_wait(receiver: Receiver) -> None:
     """A stop does not wait for the timeout of a consumer."""
     ended = threading.Event()
 
@@ -139,7 +139,7 @@ def test_interrupting_ends_the_wait(receiver: Receiver) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     time.sleep(0.05)
-    memory_broker.interrupt_consumers()
+    memory_broker.stop_waiting()
     assert ended.wait(5)
 
 

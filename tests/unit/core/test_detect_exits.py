@@ -9,7 +9,7 @@ import pytest
 from healing.core.config import Config, EngineVerdicts, FoundStopped
 from healing.core.detect import EVENT_SLACK
 from healing.core.lifecycle import ENGINE_FIRST
-from healing.core.status import ChangeKind, Detection
+from healing.core.status import ChangeKind, Detection, Status
 from healing.core.types import EngineState, FailureType, Health, Lifecycle, RestartPolicy
 from tests.unit.core.build import NOW, WATCHED_SINCE, at, exited, healthy_status, look, running
 
@@ -152,9 +152,19 @@ def test_found_stopped_is_judged(snapshot: Any, is_failure: bool) -> None:
         assert "left alone" in detection.status.message
 
 
-def test_found_stopped_0_under_no_is_finished() -> None:
-    """A job that finished while we were away has finished: nobody is warned."""
+def test_found_stopped_0_under_no_was_perhaps_stopped() -> None:
+    """What ran when we last looked and then ended with 0 unseen may have been stopped: left alone, with a warning."""
     detection = look(exited(0), **AWAY)
+    assert detection.change is not None
+    assert (detection.change.kind, detection.status.lifecycle) == (
+        ChangeKind.LEFT_ALONE,
+        Lifecycle.STOPPED_BY_HAND,
+    )
+
+
+def test_finished_before_it_was_known_is_finished() -> None:
+    """A job that had ended with 0 before anybody looked has finished: nobody is warned."""
+    detection = look(exited(0), Status(), **AWAY)
     assert (detection.change, detection.status.lifecycle) == (None, Lifecycle.FINISHED)
 
 

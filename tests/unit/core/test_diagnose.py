@@ -33,7 +33,7 @@ def cause_of(snapshot: Any, failure_type: FailureType = STOPPED, **facts: Any) -
         (exited(137, oom_killed=True), {}, "out of memory", "Out of memory"),
         (exited(1), {"logs": ["KeyError: 'x'"]}, "exit code 1", "exit code 1"),
         (exited(1), {"status": healthy_status(exits=LOOP)}, "crash loop", "3 times"),
-        (exited(1), {"status": healthy_status(exits=LOOP[:1]), "attempts_in_row": 3}, "crash loop", "1 times"),
+        (exited(1), {"status": healthy_status(exits=LOOP[:1]), "attempts_in_row": 3}, "crash loop", "1 time soon"),
         (exited(1), {"status": healthy_status(), "attempts_in_row": 3}, "exit code 1", "exit code 1"),
         (exited(1), {"status": healthy_status(exits=LOOP[:2])}, "exit code 1", "exit code 1"),
         (exited(127), {}, "command not found", "not found"),
@@ -53,7 +53,7 @@ def test_causes(snapshot: Any, facts: Any, cause: str, words: str) -> None:
     """Each kind of evidence has its cause, and the summary carries what a person needs (scenarios 1-5, 18, 34)."""
     diagnosis = cause_of(snapshot, **facts)
     assert diagnosis.cause == cause
-    assert words in diagnosis.summary
+    assert words.lower() in diagnosis.summary.lower()
     assert diagnosis.may_act
     assert diagnosis.evidence
 

@@ -1,0 +1,123 @@
+"""What watching costs when nothing happens: processor time and memory, of the healer and of the engine it asks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.healers import LABELS, PEER, Selfheal, healer
+from tests.testbed.containers import Containers
+from tests.testbed.wait import until
+
+CHECK_INTERVAL = 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one healer: shares of one core in percent, memory in MiB."""
+
+    healer: str
+    containers: int
+    seconds: float
+    processor: float
+    memory: float
+    engine_processor: float
+
+
+def measure(
+    host: str, engine_pid: int, containers: int, seconds: float, peer: str, say: Callable[[str], None] = print
+) -> list[Cost]:
+    """The engine alone, the embedded Selfheal, and the peer where there is one, over `seconds` each."""
+    made = Containers(host)
+    with closing(_Removing(made)):
+        say(f"starting {containers} containers")
+        labels = {**LABELS, "selfheal.check_interval": str(CHECK_INTERVAL)}
+        for number in range(containers):
+            made.run(f"idle-{number}", labels=labels, network_mode="none")
+        costs = [_cost("nobody", 0, engine_pid, containers, seconds)]
+        for name in ("embedded", *([PEER] if peer else [])):
+            with healer(name, host, peer=peer) as running:
+                if isinstance(running, Selfheal):
+                    _wait_all_checked(running, containers)
+                costs.append(_cost(name, running.pid, engine_pid, containers, seconds))
+            say(f"{name}: {costs[-1].processor:.1f}% of a core, {costs[-1].memory:.0f} MiB")
+    return costs
+
+
+class _Removing:
+    def __init__(self, containers: Containers) -> None:
+        self.close = containers.remove_all
+
+
+def _wait_all_checked(selfheal: Selfheal, containers: int) -> None:
+    query = "SELECT count(*) AS n FROM healing_healthstatus WHERE status = 'healthy'"
+    until(
+        lambda: selfheal.stack.rows(query)[0]["n"] == containers,
+        90,
+        f"{containers} containers are known as healthy",
+    )
+
+
+def _cost(name: str, pid: int, engine_pid: int, containers: int, seconds: float) -> Cost:
+    begun = time.monotonic()
+    before, engine_before = _used(pid), _used(engine_pid)
+    time.sleep(seconds)
+    passed = time.monotonic() - begun
+    return Cost(
+        healer=name,
+        containers=containers,
+        seconds=passed,
+        processor=(_used(pid) - before) / passed * 100,
+        memory=sum(_resident(member) for member in _family(pid)) / 2**20,
+        engine_processor=(_used(engine_pid) - engine_before) / passed * 100,
+    )
+
+
+def _used(pid: int) -> float:
+    """Seconds of processor time of a process and its children, those included that have ended; 0 for no process."""
+    return sum(sum(int(value) for value in _stat(member)[11:15]) for member in _family(pid)) / _TICKS
+
+
+def _resident(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[21]) * _PAGE if fields else 0
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            parents[int(entry.name)] = int(fields[1])
+    found = [pid] if pid in parents else []
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on; none where the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def table(costs: Sequence[Cost]) -> str:
+    """The result in Markdown."""
+    lines = [
+        "| healer | containers | over | processor, share of a core | memory | the engine's processor |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for cost in costs:
+        lines.append(
+            f"| {cost.healer} | {cost.containers} | {cost.seconds:.0f} s | {cost.processor:.1f}% "
+            f"| {cost.memory:.0f} MiB | {cost.engine_processor:.1f}% |"
+        )
+    return "\n".join(lines)

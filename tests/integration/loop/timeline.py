@@ -1,0 +1,152 @@
+"""The whole loop on the fake engine, in one thread and in time that the test moves.
+
+Everything is the product's: the watcher takes the engine's events, the tick dispatches, Celery's tasks run the stages
+one after the other in the caller. Only the clock and the queue are not: tasks run at once (Celery's eager mode).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from unittest import mock
+
+import time_machine
+from django.utils import timezone
+
+from healing import tasks
+from healing.effective import forget_book
+from healing.engines.fake import Call, FakeEngine, fake_engine
+from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, HealthStatus, Host
+from healing.store import clock
+from healing.watch import HostWatcher
+from selfheal_project.celery import app
+
+BEGIN = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+LONGEST_STEP = 5.0
+AT_ONCE = timedelta(milliseconds=50)
+EAGER = {"task_always_eager": True, "task_eager_propagates": True}
+_numbers = itertools.count()
+
+
+class Timeline:
+    """One host with its containers, from BEGIN on. Use it as a context manager; no real time passes within."""
+
+    def __init__(self) -> None:
+        self._traveller = time_machine.travel(BEGIN, tick=False)
+        self._patch = mock.patch.object(clock, "connection", SimpleNamespace(vendor="moved by the test"))
+        self._plan: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._position = 0
+        self._watching = False
+
+    def __enter__(self) -> Timeline:
+        self._clock = self._traveller.start()
+        self._patch.start()
+        self._queueing = {name: app.conf[name] for name in EAGER}
+        app.conf.update(EAGER)
+        forget_book()
+        name = f"timeline-{next(_numbers)}"
+        self.fake: FakeEngine = fake_engine(name)
+        self.host = Host.objects.create(name=name, engine_kind="fake", address=f"fake://{name}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        app.conf.update(self._queueing)
+        self._patch.stop()
+        self._traveller.stop()
+        forget_book()
+
+    @property
+    def now(self) -> datetime:
+        return timezone.now()
+
+    def at(self, seconds: float, happening: Callable[[], None]) -> None:
+        """Have something happen so many seconds after BEGIN."""
+        self._plan.append((BEGIN + timedelta(seconds=seconds), len(self._plan), happening))
+        self._plan.sort()
+
+    def watch(self) -> None:
+        """Connect the watcher; events since its last one are replayed, where the engine still has them."""
+        host = Host.objects.get(pk=self.host.pk)
+        self._watcher = HostWatcher(host)
+        self._watcher._begin(host, self.fake, "1")
+        since = host.last_event_at
+        if since is not None:
+            events = self.fake.happened
+            self._position = next((n for n, event in enumerate(events) if event.at >= since), len(events))
+        self._watching = True
+
+    def lose_the_engine(self) -> None:
+        """It does not answer, and its stream is broken."""
+        self._watcher.flush_cursor()
+        self._watching = False
+        self.fake.unreachable(True)
+
+    def find_the_engine(self, *, events_lost: bool) -> None:
+        """It answers again; `events_lost`: it no longer knows what happened meanwhile."""
+        self.fake.unreachable(False)
+        self.watch()
+        if events_lost:
+            self._position = len(self.fake.happened)
+
+    def run(self, seconds: float, check: Callable[[], None] | None = None) -> None:
+        """Let so much time pass, stopping wherever something is due. `check` is called after each step."""
+        end = self.now + timedelta(seconds=seconds)
+        while True:
+            self._settle()
+            if check is not None:
+                check()
+            if self.now >= end:
+                return
+            self._clock.move_to(min(self._next(), end))
+            while self._plan and self._plan[0][0] <= self.now:
+                self._plan.pop(0)[2]()
+
+    def run_until_quiet(self, longest: float, check: Callable[[], None] | None = None) -> None:
+        """Let time pass until all that was planned has happened and nothing has moved for two minutes."""
+        end, quiet_since, before = self.now + timedelta(seconds=longest), self.now, self._state()
+        while self.now < end:
+            self.run(LONGEST_STEP, check)
+            state = self._state()
+            if self._plan or state != before:
+                quiet_since, before = self.now, state
+            elif self.now - quiet_since > timedelta(minutes=2):
+                return
+
+    def calls_of(self, name: str) -> list[Call]:
+        """The starts and restarts that were asked of the engine for this container."""
+        ids = {name, *FailureRecord.objects.filter(container_name=name).values_list("engine_id", flat=True)}
+        ids |= set(Container.objects.filter(name=name).values_list("engine_id", flat=True))
+        return [c for c in self.fake.calls if c.method in ("start", "restart") and c.container_id in ids]
+
+    def _settle(self) -> None:
+        """Let everything that is due happen, until it brings no new event."""
+        for _ in range(30):
+            self._take_events()
+            tasks.dispatch_checks()
+            if not self._watching or len(self.fake.happened) == self._position:
+                return
+        raise AssertionError("events go on and on at one moment")
+
+    def _take_events(self) -> None:
+        while self._watching and self._position < len(events := self.fake.happened):
+            event = events[self._position]
+            self._position += 1
+            self._watcher._take(Host.objects.get(pk=self.host.pk), self.fake, event)
+
+    def _next(self) -> datetime:
+        """When something is due next, or a few seconds from now."""
+        open_failures = FailureRecord.objects.filter(resolved_at__isnull=True, due_at__isnull=False)
+        due = [max(at, lease or at) for at, lease in open_failures.values_list("due_at", "lease_until")]
+        due += CheckShard.objects.filter(next_due_at__isnull=False).values_list("next_due_at", flat=True)
+        due += [at for at, *_ in self._plan]
+        latest = self.now + timedelta(seconds=LONGEST_STEP)
+        return max(min([*due, latest]), self.now + AT_ONCE)
+
+    def _state(self) -> tuple[object, ...]:
+        """What changes as long as the loop has something to do."""
+        rows = HealthStatus.objects.order_by("pk").values_list("status", "lifecycle")
+        failures = FailureRecord.objects.order_by("pk").values_list("pk", "stage", "resolved_at")
+        waiting = AttemptState.INTENDED, AttemptState.CALLED, AttemptState.VERIFYING
+        return tuple(rows), tuple(failures), Attempt.objects.filter(state__in=waiting).count(), Attempt.objects.count()

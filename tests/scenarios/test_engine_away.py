@@ -1,0 +1,151 @@
+"""Scenarios 21, 22 and 36: engines that go away, and containers that stopped while nobody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios.labels import quick
+from tests.scenarios.stack import MODES, Stack, engine_events, running
+from tests.testbed import faults
+from tests.testbed.containers import Containers
+from tests.testbed.engine import Engine, docker_engine
+from tests.testbed.wait import until
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """An engine of one test: it is stopped, killed and started again."""
+    with docker_engine("away") as private:
+        yield private
+
+
+@pytest.fixture(params=MODES)
+def stack(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Stack]:
+    with running(request.param, engine.host) as started:
+        yield started
+
+
+def _host_state(stack: Stack) -> str:
+    return str(stack.rows("SELECT state FROM healing_host")[0]["state"])
+
+
+def test_21_an_engine_that_does_not_answer_is_no_failure(stack: Stack, made: Containers, engine: Engine) -> None:
+    """One error for the host, none for its containers, which are unknown; resolved when it answers; nothing is healed."""
+    container, name = made.run_web("web", labels=quick()), made.name("web")
+    stack.wait_known(name)
+    engine.pause()
+    until(lambda: _host_state(stack) == "down", 60, "the host is down")
+    until(lambda: stack.status(name)["status"] == "unknown", 20, "its container is unknown")
+    assert stack.host_alerts() == ["error"]
+    engine.resume()
+    until(lambda: _host_state(stack) == "up", 60, "the host is up")
+    until(lambda: stack.status(name)["status"] == "healthy", 30, "its container is healthy")
+    assert stack.host_alerts() == ["error", "info"]
+    assert (stack.failures(name), stack.attempts(name), stack.alerts(name)) == ([], [], [])
+    assert engine_events(made.client, container, "die", "restart") == []
+
+
+def test_22_what_an_engine_stopped_with_itself_is_healed_after_its_grace(
+    stack: Stack, made: Containers, engine: Engine
+) -> None:
+    """SIGTERM to the engine stops all containers as `docker stop` does: what ran is healed after the start grace,
+    what the engine starts again itself leaves no record, and what a person had stopped before stays stopped."""
+    plain, kept, stopped = made.name("plain"), made.name("kept"), made.name("stopped")
+    made.run("plain", labels=quick())
+    made.run("kept", labels=quick(), restart_policy="always")
+    by_hand = made.run("stopped", labels=quick())
+    for name in (plain, kept, stopped):
+        stack.wait_known(name)
+    stack.rows("UPDATE healing_host SET start_grace = 8")
+    made.client.stop(by_hand, timeout=1)
+    stack.wait_known(stopped, "stopped_by_hand")
+    stack.wait_checks(stopped, 2)
+    engine.stop()
+    until(lambda: _host_state(stack) == "down", 30, "the host is down")
+    engine.start()
+    until(lambda: _host_state(stack) == "up", 60, "the host is up")
+    until(lambda: stack.found(plain).get("action_result") == "success", 60, f"healed: {stack.status(plain)}")
+    assert stack.found(plain)["cause"] == "stopped with its engine"
+    stack.wait_known(kept, "running")
+    assert stack.failures(kept) == []
+    assert stack.lifecycle(stopped) == "stopped_by_hand"
+    assert stack.failures(stopped) == []
+    assert stack.host_alerts() == ["error", "info"]
+
+
+def test_36_found_stopped_after_selfheal_was_away(stack: Stack, made: Containers) -> None:
+    """The engine no longer has the events: judged by exit code; what looks like a person's stop is left, with one warning."""
+    crashed, by_hand = made.name("crashed"), made.name("byhand")
+    first = made.run("crashed", faults.exit_on_file(3), labels=quick())
+    second = made.run("byhand", labels=quick())
+    busy = made.run("busy")
+    stack.wait_known(crashed)
+    stack.wait_known(by_hand)
+    stack.stop()
+    made.exec(first, ["touch", "/tmp/end"])
+    made.client.stop(second, timeout=5)
+    made.wait_status(first, "exited")
+    _push_out_events(made, busy)
+    stack.start()
+    until(lambda: stack.attempts(crashed), 30, f"the crashed one is healed: {stack.status(crashed)}")
+    stack.wait_known(by_hand, "stopped_by_hand")
+    until(lambda: stack.alerts(by_hand) == ["warning"], 20, "one warning")
+    stack.wait_checks(by_hand, 2)
+    assert stack.failures(by_hand) == []
+    assert stack.alerts(by_hand) == ["warning"]
+
+
+def _push_out_events(made: Containers, busy: str) -> None:
+    """The engine keeps its last 256 events; each exec makes three."""
+    for _ in range(95):
+        made.exec(busy, ["true"])
+
+
+def test_36b_with_the_events_still_there_nothing_is_guessed(stack: Stack, made: Containers) -> None:
+    """Selfheal was away for a moment: the engine's events tell a person's stop, and nobody is warned."""
+    by_hand, killed = made.name("byhand"), made.name("killed")
+    first, second = made.run("byhand", labels=quick()), made.run("killed", labels=quick())
+    stack.wait_known(by_hand)
+    stack.wait_known(killed)
+    stack.stop()
+    made.client.stop(first, timeout=5)
+    made.kill_from_outside(second)
+    made.wait_status(second, "exited")
+    stack.start()
+    stack.wait_known(by_hand, "stopped_by_hand")
+    until(lambda: stack.found(killed).get("action_result") == "success", 40, "the killed one is healed")
+    assert stack.failures(by_hand) == []
+    assert stack.alerts(by_hand) == []
+
+
+def test_the_death_of_selfheal_in_the_middle_of_a_heal(stack: Stack, made: Containers) -> None:
+    """Killed while the engine restarts a container: the next start finishes that heal without a second restart."""
+    container, name = (
+        made.run_web("victim", labels=quick(stop_timeout=5), check=faults.HEALTH_FILE),
+        made.name("victim"),
+    )
+    slow = made.run("slow", _SLOW, labels=quick(stop_timeout=5), healthcheck=_FILE)
+    slow_name = made.name("slow")
+    made.wait_health(slow, "healthy")
+    stack.wait_known(slow_name)
+    stack.wait_known(name)
+    made.exec(slow, ["rm", "-f", "/tmp/ok"])
+    until(lambda: [a["state"] for a in stack.attempts(slow_name)] == ["called"], 20, "the engine is being called")
+    stack.kill()
+    stack.start()
+    until(lambda: stack.found(slow_name).get("action_result") == "success", 90, f"healed: {stack.found(slow_name)}")
+    assert len(engine_events(made.client, slow, "restart")) == 1
+    assert [row["state"] for row in stack.attempts(slow_name)] == ["succeeded"]
+    assert engine_events(made.client, container, "restart", "die") == []
+
+
+_SLOW = ["sh", "-c", "trap '' TERM; touch /tmp/ok; while :; do sleep 0.2; done"]
+_FILE = {
+    "test": faults.HEALTH_FILE,
+    "interval": 500_000_000,
+    "timeout": 2_000_000_000,
+    "retries": 1,
+    "start_period": 0,
+}
