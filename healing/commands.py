@@ -53,7 +53,10 @@ def heal_now(container: Container) -> FailureRecord:
 
 def _force(failure: FailureRecord, now: datetime) -> None:
     waiting = FailureRecord.objects.filter(
-        pk=failure.pk, stage__in=(Stage.DIAGNOSE, Stage.OBSERVE), lease_until__isnull=True, resolved_at__isnull=True
+        pk=failure.pk,
+        stage__in=(Stage.DIAGNOSE, Stage.OBSERVE),
+        lease_until__isnull=True,
+        resolved_at__isnull=True,
     )
     if not waiting.update(forced=True, stage=Stage.DIAGNOSE, due_at=now):
         raise Refused(f"{failure.container_name}: a heal is under way ({failure.stage}); wait for its end")
@@ -81,7 +84,9 @@ def pause_everything(until: datetime, reason: str = "") -> None:
 
     if until <= timezone.now():
         raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
-    SystemState.objects.update_or_create(pk=1, defaults={"paused_until": until, "paused_reason": reason[:200]})
+    SystemState.objects.update_or_create(
+        pk=1, defaults={"paused_until": until, "paused_reason": reason[:200]}
+    )
     bump_revision()
 
 
@@ -100,8 +105,12 @@ def release(container: Container) -> None:
     with transaction.atomic():
         if not statuses.release(container):
             state = container.health.lifecycle
-            raise Refused(f"{container.name} is not quarantined (it is {Lifecycle(state).value.replace('_', ' ')})")
+            raise Refused(
+                f"{container.name} is not quarantined (it is {Lifecycle(state).value.replace('_', ' ')})"
+            )
         alerts.quarantine_ended(
-            container, config_book().config(container), f"{container.name} was released from quarantine by hand"
+            container,
+            config_book().config(container),
+            f"{container.name} was released from quarantine by hand",
         )
     tasks.check_now([container.pk])

@@ -11,7 +11,17 @@ from healing.core.config import Ceiling, Config, Effective, Layer, parse_value, 
 from healing.core.errors import ConfigError
 from healing.core.labels import LabelSettings, read_labels
 from healing.core.probespec import ProbeSpec
-from healing.models import ConfigCeiling, Container, HealingConfig, Host, Probe, Project, Scope, Service, SystemState
+from healing.models import (
+    ConfigCeiling,
+    Container,
+    HealingConfig,
+    Host,
+    Probe,
+    Project,
+    Scope,
+    Service,
+    SystemState,
+)
 from healing.probes import parse as parse_probe
 
 DEFAULT_PROFILE = "default"
@@ -26,12 +36,17 @@ class ConfigBook:
         self._profiles = {config.pk: config for config in HealingConfig.objects.all()}
         self._by_name = {config.name: config for config in self._profiles.values()}
         self._scopes: dict[type[Scope], dict[int, Scope]] = {
-            model: {scope.pk: scope for scope in model._default_manager.all()} for model in (Host, Project, Service)
+            model: {scope.pk: scope for scope in model._default_manager.all()}
+            for model in (Host, Project, Service)
         }
         self._ceilings = list(ConfigCeiling.objects.all())
         self._probes: dict[tuple[str, int], list[Probe]] = defaultdict(list)
         for probe in Probe.objects.filter(enabled=True):
-            key = ("container", probe.container_id) if probe.container_id else ("service", probe.service_id or 0)
+            key = (
+                ("container", probe.container_id)
+                if probe.container_id
+                else ("service", probe.service_id or 0)
+            )
             self._probes[key].append(probe)
         self._effective: dict[int, Effective] = {}
         self._specs: dict[int, tuple[ProbeSpec, ...]] = {}
@@ -71,7 +86,11 @@ class ConfigBook:
         for name, scope in scopes:
             end = scope.paused_until if scope is not None else None
             if end is not None and end > now and (until is None or end > until):
-                until, by = end, f"{name} is paused" + (f" ({scope.paused_reason})" if scope and scope.paused_reason else "")
+                until, by = (
+                    end,
+                    f"{name} is paused"
+                    + (f" ({scope.paused_reason})" if scope and scope.paused_reason else ""),
+                )
         return until, by
 
     def _scope(self, model: type[Scope], pk: int | None) -> Scope | None:
@@ -122,7 +141,10 @@ class ConfigBook:
 
     def _probe_specs(self, container: Container) -> dict[str, ProbeSpec]:
         specs: dict[str, ProbeSpec] = {}
-        rows = [*self._probes[("service", container.service_id or 0)], *self._probes[("container", container.pk)]]
+        rows = [
+            *self._probes[("service", container.service_id or 0)],
+            *self._probes[("container", container.pk)],
+        ]
         for row in rows:
             try:
                 specs[row.name] = parse_probe(row.name, row.target, row.options)

@@ -231,7 +231,11 @@ class Supervisor:
         wanted_hosts = {h.pk: h for h in rows if self._names is None or h.name in self._names}
         for pk in list(self._watchers):
             watcher = self._watchers[pk]
-            if pk not in wanted_hosts or watcher.config != config_of(wanted_hosts[pk]) or not watcher.is_alive():
+            if (
+                pk not in wanted_hosts
+                or watcher.config != config_of(wanted_hosts[pk])
+                or not watcher.is_alive()
+            ):
                 watcher.stop()
                 del self._watchers[pk]
         for pk, host in wanted_hosts.items():

@@ -108,7 +108,9 @@ def _postgres(url: str) -> dict[str, Any]:
         raise ImproperlyConfigured("DATABASE_URL has a port that is not a number from 1 to 65535.") from None
     name = unquote(parts.path.lstrip("/"))
     if not name:
-        raise ImproperlyConfigured("DATABASE_URL names no database; write postgres://user:password@host:5432/name.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database; write postgres://user:password@host:5432/name."
+        )
     options: dict[str, Any] = {"connect_timeout": 5, **dict(parse_qsl(parts.query))}
     return {
         "ENGINE": "django.db.backends.postgresql",

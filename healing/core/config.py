@@ -121,7 +121,9 @@ def _parse_bool(field: str, raw: object) -> bool:
 def _parse_choice(field: str, raw: object) -> StrEnum:
     choice = _CHOICES[field]
     try:
-        return choice(str(raw).strip().lower().replace("_", "-") if field == "priority" else str(raw).strip().lower())
+        return choice(
+            str(raw).strip().lower().replace("_", "-") if field == "priority" else str(raw).strip().lower()
+        )
     except ValueError:
         raise ConfigError(field, f"{raw!r} is unknown; write one of {', '.join(choice)}") from None
 
@@ -171,7 +173,9 @@ class Effective:
     warnings: tuple[str, ...] = ()
 
 
-def resolve(layers: Iterable[Layer], ceilings: Sequence[Ceiling] = (), warnings: Sequence[str] = ()) -> Effective:
+def resolve(
+    layers: Iterable[Layer], ceilings: Sequence[Ceiling] = (), warnings: Sequence[str] = ()
+) -> Effective:
     """Merge layers given from the farthest to the nearest; values of None are left to the layers before."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = dict.fromkeys(FIELD_NAMES, "built-in default")
@@ -187,7 +191,9 @@ def resolve(layers: Iterable[Layer], ceilings: Sequence[Ceiling] = (), warnings:
     return Effective(config, origins, tuple(notes))
 
 
-def _apply_ceiling(ceiling: Ceiling, values: dict[str, Any], origins: dict[str, str], notes: list[str]) -> None:
+def _apply_ceiling(
+    ceiling: Ceiling, values: dict[str, Any], origins: dict[str, str], notes: list[str]
+) -> None:
     current = values.get(ceiling.field, getattr(Config(), ceiling.field))
     if current is None:
         return

@@ -58,7 +58,9 @@ def decide(diagnosis: Diagnosis, config: Config, situation: Situation, now: date
             return decision
     spent = situation.budget
     text = f"attempt {spent.in_window + 1} of at most {spent.limit} in {config.restart_window:g} s"
-    return Decision(Course.ACT, f"{diagnosis.cause}; {text}" + ("; asked for by a person" if situation.forced else ""))
+    return Decision(
+        Course.ACT, f"{diagnosis.cause}; {text}" + ("; asked for by a person" if situation.forced else "")
+    )
 
 
 def _observe(reason: str, now: datetime) -> Decision:
@@ -110,11 +112,15 @@ def _start_period(_: Diagnosis, config: Config, situation: Situation, now: datet
     return Decision(Course.WAIT, f"start period of {config.start_period:g} s", until) if now < until else None
 
 
-def _hardly_helps(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+def _hardly_helps(
+    diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime
+) -> Decision | None:
     limit = diagnosis.max_attempts
     if limit is None or situation.attempts_made < limit or situation.forced:
         return None
-    return _observe(f"{diagnosis.cause}: restarting was tried {limit} time{'s' * (limit > 1)} and does not help", now)
+    return _observe(
+        f"{diagnosis.cause}: restarting was tried {limit} time{'s' * (limit > 1)} and does not help", now
+    )
 
 
 def _limits(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
@@ -153,7 +159,9 @@ def _ceiling(_: Diagnosis, config: Config, situation: Situation, now: datetime) 
     if situation.heals_under_way < FLEET_CEILING:
         return None
     return Decision(
-        Course.WAIT, f"{situation.heals_under_way} heals are under way (ceiling {FLEET_CEILING})", now + timedelta(seconds=1)
+        Course.WAIT,
+        f"{situation.heals_under_way} heals are under way (ceiling {FLEET_CEILING})",
+        now + timedelta(seconds=1),
     )
 
 

@@ -44,7 +44,9 @@ class Finding:
 def detect(status: Status, seen: Seen, config: Config, now: datetime) -> Detection:
     """Judge one look. `unknown` never counts against the container; a quarantined one waits for its release."""
     if seen.unknown:
-        return Detection(replace(status, health=Health.UNKNOWN, message=seen.unknown, consecutive_successes=0))
+        return Detection(
+            replace(status, health=Health.UNKNOWN, message=seen.unknown, consecutive_successes=0)
+        )
     if seen.snapshot is None:
         return _gone(status)
     known = _is_known_failure(status, seen.snapshot)
@@ -55,7 +57,9 @@ def detect(status: Status, seen: Seen, config: Config, now: datetime) -> Detecti
 
 def _gone(status: Status) -> Detection:
     message = "the engine no longer has this container"
-    gone = replace(status, health=Health.UNKNOWN, lifecycle=Lifecycle.GONE, message=message, consecutive_failures=0)
+    gone = replace(
+        status, health=Health.UNKNOWN, lifecycle=Lifecycle.GONE, message=message, consecutive_failures=0
+    )
     return Detection(gone, Change(ChangeKind.GONE, "container removed"))
 
 
@@ -100,14 +104,18 @@ def _judge_restarting(status: Status, snapshot: Snapshot, now: datetime) -> Find
     if count < lifecycle.LOOP_EXITS:
         return Finding(NO_VERDICT, Lifecycle.RESTARTING, "the engine is restarting it", look_again_in=2.0)
     text = f"crash loop: ended {count} times soon after its start ({meaning(snapshot.exit_code)})"
-    return Finding(FAILED, Lifecycle.RESTARTING, text, FailureType.CONTAINER_ERROR, at_once=True, look_again_in=5.0)
+    return Finding(
+        FAILED, Lifecycle.RESTARTING, text, FailureType.CONTAINER_ERROR, at_once=True, look_again_in=5.0
+    )
 
 
 def _judge_exited(
     status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime, known: bool
 ) -> Finding:
     if lifecycle.was_stopped_by_hand(status, snapshot):
-        return Finding(NO_VERDICT, Lifecycle.STOPPED_BY_HAND, "stopped by hand; left alone until it is started again")
+        return Finding(
+            NO_VERDICT, Lifecycle.STOPPED_BY_HAND, "stopped by hand; left alone until it is started again"
+        )
     if status.lifecycle is Lifecycle.STOPPED_BY_HAND or (
         status.lifecycle is Lifecycle.FINISHED and not config.always_running
     ):
@@ -133,7 +141,10 @@ def _judge_seen_exit(seen: Seen, snapshot: Snapshot, ended: datetime, now: datet
     if not seen.by_event and now - ended < timedelta(seconds=EVENT_SLACK):
         return _wait_exited("has just exited", ended + timedelta(seconds=EVENT_SLACK), now)
     engine_first = ended + timedelta(seconds=lifecycle.ENGINE_FIRST)
-    if lifecycle.engine_restarts(snapshot.restart_policy, snapshot.exit_code, snapshot.restart_count) and now < engine_first:
+    if (
+        lifecycle.engine_restarts(snapshot.restart_policy, snapshot.exit_code, snapshot.restart_count)
+        and now < engine_first
+    ):
         return _wait_exited("exited; the engine's restart policy goes first", engine_first, now)
     return _stopped(snapshot, "")
 
@@ -178,14 +189,22 @@ def _judge_running(status: Status, seen: Seen, snapshot: Snapshot, config: Confi
     trouble = _trouble(status, seen, snapshot, config)
     if trouble is not None:
         if uptime < config.start_period:
-            return Finding(NO_VERDICT, Lifecycle.STARTING, f"start period of {config.start_period:g} s: {trouble.message}")
+            return Finding(
+                NO_VERDICT,
+                Lifecycle.STARTING,
+                f"start period of {config.start_period:g} s: {trouble.message}",
+            )
         return trouble
     if snapshot.health is EngineHealth.STARTING:
         return Finding(NO_VERDICT, Lifecycle.STARTING, "starting: its HEALTHCHECK has not passed yet")
     if snapshot.health is EngineHealth.UNHEALTHY:
-        return Finding(NO_VERDICT, Lifecycle.RUNNING, "unhealthy from before its pause; waiting for a newer HEALTHCHECK")
+        return Finding(
+            NO_VERDICT, Lifecycle.RUNNING, "unhealthy from before its pause; waiting for a newer HEALTHCHECK"
+        )
     if lifecycle.is_crash_loop(status, now) and uptime < lifecycle.QUICK_EXIT:
-        return Finding(NO_VERDICT, Lifecycle.STARTING, "up again in a crash loop; not yet for long enough to be trusted")
+        return Finding(
+            NO_VERDICT, Lifecycle.STARTING, "up again in a crash loop; not yet for long enough to be trusted"
+        )
     if seen.partial:
         return Finding(PARTIAL, Lifecycle.RUNNING, status.message or "running; its probes are asked next")
     return Finding(PASSED, Lifecycle.RUNNING, _good_news(snapshot, seen))
@@ -233,7 +252,11 @@ def health_message(snapshot: Snapshot) -> str:
 
 
 def _apply(status: Status, finding: Finding, snapshot: Snapshot, config: Config, now: datetime) -> Detection:
-    if status.lifecycle is Lifecycle.PAUSED and snapshot.state is EngineState.RUNNING and status.unpaused_at is None:
+    if (
+        status.lifecycle is Lifecycle.PAUSED
+        and snapshot.state is EngineState.RUNNING
+        and status.unpaused_at is None
+    ):
         status = replace(status, unpaused_at=now)
     if finding.verdict == FAILED:
         return _failed(status, finding, config, now, snapshot)
@@ -251,7 +274,9 @@ def _undecided(status: Status, finding: Finding) -> Detection:
     health = Health.UNKNOWN if at_rest or finding.verdict == UNKNOWN else status.health
     state = status.lifecycle if quarantined else finding.lifecycle
     change = Change(ChangeKind.LEFT_ALONE, finding.message) if finding.left_alone else None
-    updated = replace(status, health=health, lifecycle=state, message=finding.message, consecutive_successes=0)
+    updated = replace(
+        status, health=health, lifecycle=state, message=finding.message, consecutive_successes=0
+    )
     if at_rest and finding.lifecycle is not Lifecycle.EXITED:
         updated = replace(updated, consecutive_failures=0, healthy_since=None)
     return Detection(updated, change, finding.look_again_in)
@@ -266,7 +291,9 @@ def _passed(status: Status, finding: Finding, snapshot: Snapshot, config: Config
     updated = replace(
         status,
         health=Health.HEALTHY if is_healthy else status.health,
-        lifecycle=Lifecycle.RUNNING if proven or status.lifecycle is not Lifecycle.QUARANTINED else status.lifecycle,
+        lifecycle=Lifecycle.RUNNING
+        if proven or status.lifecycle is not Lifecycle.QUARANTINED
+        else status.lifecycle,
         message=finding.message,
         consecutive_failures=0,
         consecutive_successes=min(successes, 1_000_000),

@@ -63,11 +63,16 @@ class Diagnosis:
 
 _TEXT_CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("disk full", re.compile(r"no space left on device|disk quota exceeded|\bENOSPC\b", re.I)),
-    ("port in use", re.compile(r"port is already allocated|address already in use|\bEADDRINUSE\b|bind.*in use", re.I)),
+    (
+        "port in use",
+        re.compile(r"port is already allocated|address already in use|\bEADDRINUSE\b|bind.*in use", re.I),
+    ),
     ("missing image", re.compile(r"no such image|image .*not found|manifest unknown", re.I)),
     (
         "command not found",
-        re.compile(r"executable file not found|no such file or directory: unknown|exec.*not found|: not found$", re.I),
+        re.compile(
+            r"executable file not found|no such file or directory: unknown|exec.*not found|: not found$", re.I
+        ),
     ),
 )
 
@@ -122,7 +127,9 @@ def _out_of_memory(evidence: Evidence) -> Diagnosis | None:
     if not evidence.snapshot.oom_killed or evidence.snapshot.is_running:
         return None
     limit = evidence.snapshot.memory_limit
-    text = f"Out of memory: the kernel killed it at its limit of {_size(limit)}." if limit else "Out of memory."
+    text = (
+        f"Out of memory: the kernel killed it at its limit of {_size(limit)}." if limit else "Out of memory."
+    )
     return Diagnosis("out of memory", text, FailureType.CONTAINER_ERROR)
 
 
@@ -170,7 +177,9 @@ def _crash_loop(evidence: Evidence) -> Diagnosis | None:
 def _command_missing(evidence: Evidence) -> Diagnosis | None:
     if evidence.snapshot.is_running or evidence.snapshot.exit_code not in (126, 127):
         return None
-    return Diagnosis("command not found", _sentence(meaning(evidence.snapshot.exit_code)), evidence.failure_type)
+    return Diagnosis(
+        "command not found", _sentence(meaning(evidence.snapshot.exit_code)), evidence.failure_type
+    )
 
 
 def _interrupted(evidence: Evidence) -> Diagnosis | None:
@@ -186,10 +195,14 @@ def _exited(evidence: Evidence) -> Diagnosis | None:
         return None
     number = signal_of(snapshot.exit_code)
     if number == 9:
-        return Diagnosis("killed", "Killed from outside the engine (SIGKILL), not out of memory.", evidence.failure_type)
+        return Diagnosis(
+            "killed", "Killed from outside the engine (SIGKILL), not out of memory.", evidence.failure_type
+        )
     if number is not None:
         return Diagnosis("killed", _sentence(meaning(snapshot.exit_code)), evidence.failure_type)
-    return Diagnosis(f"exit code {snapshot.exit_code}", _sentence(meaning(snapshot.exit_code)), evidence.failure_type)
+    return Diagnosis(
+        f"exit code {snapshot.exit_code}", _sentence(meaning(snapshot.exit_code)), evidence.failure_type
+    )
 
 
 def _health_check(evidence: Evidence) -> Diagnosis | None:
@@ -198,7 +211,9 @@ def _health_check(evidence: Evidence) -> Diagnosis | None:
     entry = evidence.snapshot.health_log[-1] if evidence.snapshot.health_log else None
     output = " ".join(entry.output.split())[:500] if entry else ""
     text = f"Its HEALTHCHECK fails{f' with exit code {entry.exit_code}' if entry else ''}"
-    return Diagnosis("health check failing", f"{text}: {output}" if output else f"{text}.", evidence.failure_type)
+    return Diagnosis(
+        "health check failing", f"{text}: {output}" if output else f"{text}.", evidence.failure_type
+    )
 
 
 def _probe(evidence: Evidence) -> Diagnosis | None:
@@ -207,7 +222,9 @@ def _probe(evidence: Evidence) -> Diagnosis | None:
         return None
     hung = next((probe for probe in failed if probe.hung), None)
     if hung is not None:
-        return Diagnosis("hung", f"Hung: the port is open, and no answer comes ({hung.message}).", evidence.failure_type)
+        return Diagnosis(
+            "hung", f"Hung: the port is open, and no answer comes ({hung.message}).", evidence.failure_type
+        )
     text = "; ".join(f"{probe.name}: {probe.message}" for probe in failed)
     return Diagnosis("probe failing", _sentence(text), evidence.failure_type)
 
@@ -277,7 +294,9 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
         "started_at": snapshot.started_at.isoformat() if snapshot.started_at else None,
         "finished_at": snapshot.finished_at.isoformat() if snapshot.finished_at else None,
         "image": snapshot.image,
-        "probes": [{"name": p.name, "verdict": p.verdict.value, "message": p.message} for p in evidence.probes],
+        "probes": [
+            {"name": p.name, "verdict": p.verdict.value, "message": p.message} for p in evidence.probes
+        ],
         "logs": list(evidence.logs[-LOG_LINES:]),
     }
 

@@ -23,7 +23,15 @@ ENGINE_FIRST = 5.0
 MAX_EXITS = 10
 
 _GRACEFUL_EXITS = frozenset({0, 143})
-_SIGNAL_NUMBERS: Mapping[str, str] = {"1": "HUP", "2": "INT", "3": "QUIT", "9": "KILL", "10": "USR1", "12": "USR2", "15": "TERM"}
+_SIGNAL_NUMBERS: Mapping[str, str] = {
+    "1": "HUP",
+    "2": "INT",
+    "3": "QUIT",
+    "9": "KILL",
+    "10": "USR1",
+    "12": "USR2",
+    "15": "TERM",
+}
 
 
 def signal_name(text: str) -> str:
@@ -35,7 +43,9 @@ def signal_name(text: str) -> str:
 def is_stop_signal(text: str, container_stop_signal: str = "") -> bool:
     """Whether a kill event with this signal means that somebody stops the container."""
     name = signal_name(text)
-    return name in ("TERM", "KILL") or (bool(container_stop_signal) and name == signal_name(container_stop_signal))
+    return name in ("TERM", "KILL") or (
+        bool(container_stop_signal) and name == signal_name(container_stop_signal)
+    )
 
 
 def stop_timeout(snapshot: Snapshot, configured: float | None) -> float:

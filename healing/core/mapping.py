@@ -21,7 +21,9 @@ def values_from_restart(policy: str | None, *, written: bool) -> dict[str, Any]:
     if name in ("always", "unless-stopped"):
         return {"auto_restart": True, "max_restarts": ALWAYS_MAX_RESTARTS}
     if name == "on-failure":
-        return {"auto_restart": True} | ({"max_restarts": int(retries)} if retries.isdigit() and int(retries) else {})
+        return {"auto_restart": True} | (
+            {"max_restarts": int(retries)} if retries.isdigit() and int(retries) else {}
+        )
     return {}
 
 
@@ -46,5 +48,7 @@ def values_from_engine(policy: RestartPolicy, command: HealthCommand) -> dict[st
     text = f"{policy.name}:{policy.maximum_retry_count}" if policy.maximum_retry_count else policy.name
     values = values_from_restart(text, written=False)
     if command.argv:
-        values |= values_from_healthcheck(command.interval, command.timeout, command.retries, command.start_period)
+        values |= values_from_healthcheck(
+            command.interval, command.timeout, command.retries, command.start_period
+        )
     return values

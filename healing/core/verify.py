@@ -79,7 +79,10 @@ def verify(
             return verdict
     if now >= trial.verify_until:
         return NotVerified(f"not healthy in time: {_last_news(snapshot, health_command, probes)}")
-    return Wait(min(_next_look(trial, snapshot, now), trial.verify_until), _last_news(snapshot, health_command, probes))
+    return Wait(
+        min(_next_look(trial, snapshot, now), trial.verify_until),
+        _last_news(snapshot, health_command, probes),
+    )
 
 
 def _has_started(trial: Trial, snapshot: Snapshot) -> bool:
@@ -93,7 +96,10 @@ def _not_started(trial: Trial, snapshot: Snapshot, now: datetime) -> Verdict:
         return NotVerified(f"the engine has not started it ({snapshot.state.value})")
     if now >= trial.verify_until:
         return NotVerified("the engine did not answer, and has not started it")
-    return Wait(min(now + timedelta(seconds=_pause(trial, 5.0)), trial.verify_until), "waiting for the engine to start it")
+    return Wait(
+        min(now + timedelta(seconds=_pause(trial, 5.0)), trial.verify_until),
+        "waiting for the engine to start it",
+    )
 
 
 def _judge_running(
@@ -106,7 +112,9 @@ def _judge_running(
     started = snapshot.started_at
     up = (now - started).total_seconds() if started else 0.0
     if snapshot.health is EngineHealth.UNHEALTHY:
-        return NotVerified("unhealthy again: " + health_message(snapshot)) if up >= trial.start_period else None
+        return (
+            NotVerified("unhealthy again: " + health_message(snapshot)) if up >= trial.start_period else None
+        )
     verdicts = {probe.verdict for probe in probes}
     if ProbeVerdict.FAILED in verdicts or (ProbeVerdict.UNKNOWN in verdicts and now < trial.verify_until):
         return None

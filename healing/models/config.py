@@ -19,16 +19,24 @@ class HealingConfig(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     description = models.CharField(max_length=300, blank=True)
-    check_interval = models.FloatField(null=True, blank=True, help_text="Seconds between checks (default 30).")
-    check_timeout = models.FloatField(null=True, blank=True, help_text="Seconds a check may take (default 10).")
+    check_interval = models.FloatField(
+        null=True, blank=True, help_text="Seconds between checks (default 30)."
+    )
+    check_timeout = models.FloatField(
+        null=True, blank=True, help_text="Seconds a check may take (default 10)."
+    )
     failure_threshold = models.IntegerField(
         null=True, blank=True, help_text="Failed checks in a row that make a failure (default 3)."
     )
     max_restarts = models.IntegerField(
         null=True, blank=True, help_text="Restarts within the window, and in a row (default 5)."
     )
-    restart_window = models.FloatField(null=True, blank=True, help_text="Seconds of the window (default 300).")
-    auto_restart = models.BooleanField(null=True, blank=True, help_text="Whether to act at all (default yes).")
+    restart_window = models.FloatField(
+        null=True, blank=True, help_text="Seconds of the window (default 300)."
+    )
+    auto_restart = models.BooleanField(
+        null=True, blank=True, help_text="Whether to act at all (default yes)."
+    )
     send_alert = models.BooleanField(null=True, blank=True, help_text="Whether to tell people (default yes).")
     start_period = models.FloatField(
         null=True, blank=True, help_text="Seconds after a start in which failures do not count (default 0)."
@@ -37,7 +45,9 @@ class HealingConfig(models.Model):
         null=True, blank=True, help_text="Passed checks in a row that make a recovery (default 1)."
     )
     stop_timeout = models.FloatField(
-        null=True, blank=True, help_text="Seconds to stop in before the kill (default: the container's own, else 10)."
+        null=True,
+        blank=True,
+        help_text="Seconds to stop in before the kill (default: the container's own, else 10).",
     )
     backoff_initial = models.FloatField(
         null=True, blank=True, help_text="Pause before the second attempt in a row; doubles (default 10)."
@@ -47,7 +57,9 @@ class HealingConfig(models.Model):
         null=True, blank=True, help_text="Seconds a restarted container has to become healthy (default 120)."
     )
     quarantine_release = models.FloatField(
-        null=True, blank=True, help_text="Seconds until one silent trial after quarantine; 0 is never (default 3600)."
+        null=True,
+        blank=True,
+        help_text="Seconds until one silent trial after quarantine; 0 is never (default 3600).",
     )
     always_running = models.BooleanField(
         null=True, blank=True, help_text="Whether exit code 0 is a failure too (default no)."
@@ -119,7 +131,9 @@ class Probe(models.Model):
     container = models.ForeignKey(
         Container, null=True, blank=True, on_delete=models.CASCADE, related_name="probes"
     )
-    service = models.ForeignKey(Service, null=True, blank=True, on_delete=models.CASCADE, related_name="probes")
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.CASCADE, related_name="probes"
+    )
     name = models.CharField(max_length=100)
     target = models.CharField(
         max_length=1000, help_text="http://:8080/path, https://host/path, tcp://:5432 or exec:command"
@@ -143,4 +157,6 @@ class Probe(models.Model):
         try:
             parse_probe(self.name, self.target, self.options)
         except ConfigError as error:
-            raise ValidationError({"target" if error.field == self.name else "options": error.reason}) from error
+            raise ValidationError(
+                {"target" if error.field == self.name else "options": error.reason}
+            ) from error

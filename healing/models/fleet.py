@@ -71,7 +71,9 @@ class Host(Scope):
 
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts")
     name = models.CharField(max_length=100, unique=True)
-    engine_kind = models.CharField(max_length=20, choices=choices(EngineKind), default=EngineKind.DOCKER.value)
+    engine_kind = models.CharField(
+        max_length=20, choices=choices(EngineKind), default=EngineKind.DOCKER.value
+    )
     address = models.CharField(
         max_length=300,
         help_text="unix:///var/run/docker.sock, tcp://host:2376, ssh://user@host or process:///folder",
@@ -89,7 +91,9 @@ class Host(Scope):
         validators=[MinValueValidator(0)],
         help_text="Seconds after the engine came back in which stopped containers are left to the engine.",
     )
-    state = models.CharField(max_length=10, choices=choices(HostState), default=HostState.NEW.value, editable=False)
+    state = models.CharField(
+        max_length=10, choices=choices(HostState), default=HostState.NEW.value, editable=False
+    )
     state_since = models.DateTimeField(null=True, blank=True, editable=False)
     error = models.TextField(blank=True, editable=False)
     version = models.CharField(max_length=100, blank=True, editable=False)
@@ -110,7 +114,9 @@ class Host(Scope):
 class Project(Scope):
     """Services that belong together, as in Compose."""
 
-    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="projects")
+    tenant = models.ForeignKey(
+        Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="projects"
+    )
     name = models.CharField(max_length=200, unique=True)
     auto_register = models.BooleanField(
         default=False, help_text="Register every container of this project when it starts."
@@ -140,7 +146,9 @@ class Service(Scope):
 class Container(Scope):
     """One supervised container. Its identity is host + name, so it outlives being recreated under a new engine id."""
 
-    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="containers")
+    tenant = models.ForeignKey(
+        Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="containers"
+    )
     host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="containers")
     project = models.ForeignKey(
         Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="containers"
@@ -156,7 +164,9 @@ class Container(Scope):
     image_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     labels = models.JSONField(default=dict, blank=True)
     mapped = models.JSONField(
-        default=dict, blank=True, help_text="Config values derived from the restart policy and the HEALTHCHECK."
+        default=dict,
+        blank=True,
+        help_text="Config values derived from the restart policy and the HEALTHCHECK.",
     )
     stop_signal = models.CharField(max_length=20, blank=True, editable=False)
     monitored = models.BooleanField(default=True)

@@ -29,7 +29,9 @@ class HealthStatus(models.Model):
     warnings = models.JSONField(default=list, blank=True)
     next_check_at = models.DateTimeField(null=True, blank=True)
     healthy_since = models.DateTimeField(null=True, blank=True)
-    started_at = models.DateTimeField(null=True, blank=True, help_text="The engine's StartedAt when last inspected.")
+    started_at = models.DateTimeField(
+        null=True, blank=True, help_text="The engine's StartedAt when last inspected."
+    )
     ended_at = models.DateTimeField(
         null=True, blank=True, help_text="The engine's FinishedAt of the exit last counted."
     )
@@ -41,11 +43,15 @@ class HealthStatus(models.Model):
     interrupted_at = models.DateTimeField(
         null=True, blank=True, help_text="When its engine went away while it was running."
     )
-    exits = models.JSONField(default=list, blank=True, help_text="Recent quick exits: [started, finished] pairs.")
+    exits = models.JSONField(
+        default=list, blank=True, help_text="Recent quick exits: [started, finished] pairs."
+    )
     quarantined_at = models.DateTimeField(null=True, blank=True)
     quarantine_until = models.DateTimeField(null=True, blank=True)
     released_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a person released it last: attempts before are no longer in a row."
+        null=True,
+        blank=True,
+        help_text="When a person released it last: attempts before are no longer in a row.",
     )
     version = models.BigIntegerField(
         default=0, help_text="Grows with every write; a verdict about an older version is dropped."
@@ -73,16 +79,22 @@ class Stage(StrEnum):
 class FailureRecord(models.Model):
     """One failure from detection to resolution, or, with a parent, what automation did about one."""
 
-    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.SET_NULL, related_name="failures")
+    tenant = models.ForeignKey(
+        Tenant, null=True, blank=True, on_delete=models.SET_NULL, related_name="failures"
+    )
     container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="failures")
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+    )
     engine_id = models.CharField(max_length=128, blank=True)
     container_name = models.CharField(max_length=255)
     host_name = models.CharField(max_length=100, blank=True)
     service_name = models.CharField(max_length=200, blank=True)
     project_name = models.CharField(max_length=200, blank=True)
     failure_type = models.CharField(max_length=30, choices=choices(FailureType))
-    is_found = models.BooleanField(default=True, help_text="Found by a check, and not a record of what was done.")
+    is_found = models.BooleanField(
+        default=True, help_text="Found by a check, and not a record of what was done."
+    )
     cause = models.CharField(max_length=100, blank=True)
     error_message = models.TextField(blank=True)
     details = models.JSONField(default=dict, blank=True)
@@ -102,7 +114,9 @@ class FailureRecord(models.Model):
     fence = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=200, blank=True)
-    forced = models.BooleanField(default=False, help_text="A person asked: back-off and quarantine are skipped.")
+    forced = models.BooleanField(
+        default=False, help_text="A person asked: back-off and quarantine are skipped."
+    )
 
     class Meta:
         ordering = ["-detected_at", "-id"]
@@ -143,12 +157,16 @@ class Attempt(models.Model):
     container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="attempts")
     number = models.IntegerField()
     action = models.CharField(max_length=20, default=ActionKind.RESTART.value)
-    state = models.CharField(max_length=12, choices=choices(AttemptState), default=AttemptState.INTENDED.value)
+    state = models.CharField(
+        max_length=12, choices=choices(AttemptState), default=AttemptState.INTENDED.value
+    )
     fence = models.BigIntegerField()
     reason = models.TextField(blank=True)
     budget_spent = models.IntegerField(help_text="Attempts within the window, this one included.")
     budget_limit = models.IntegerField()
-    row_number = models.IntegerField(default=1, help_text="Attempts in a row without a lasting recovery, this included.")
+    row_number = models.IntegerField(
+        default=1, help_text="Attempts in a row without a lasting recovery, this included."
+    )
     backoff = models.FloatField(default=0.0, help_text="Seconds of pause before this attempt.")
     stop_timeout = models.FloatField(default=10.0)
     guard_engine_id = models.CharField(max_length=128)

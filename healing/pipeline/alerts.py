@@ -37,7 +37,11 @@ def resolved(failure: FailureRecord, config: Config, title: str, body: str = "")
 def quarantine_ended(container: Container, config: Config, title: str) -> None:
     """The way out of a quarantine, whose alert had no end yet."""
     if config.send_alert:
-        write(about_container(container, AlertLevel.INFO, title, "", f"container:{container.pk}", kind="resolved"))
+        write(
+            about_container(
+                container, AlertLevel.INFO, title, "", f"container:{container.pk}", kind="resolved"
+            )
+        )
 
 
 def _of(failure: FailureRecord, level: AlertLevel, title: str, body: str, kind: str = "firing") -> Alert:
@@ -92,7 +96,13 @@ def host_up(host: Host) -> None:
 
 def _of_host(host: Host, level: AlertLevel, title: str, body: str, kind: str) -> Alert:
     return Alert(
-        level=Level(level.value), title=title, body=body, kind=AlertKind(kind), host=host.name, alert_key=f"host:{host.pk}", tenant_id=host.tenant_id
+        level=Level(level.value),
+        title=title,
+        body=body,
+        kind=AlertKind(kind),
+        host=host.name,
+        alert_key=f"host:{host.pk}",
+        tenant_id=host.tenant_id,
     )
 
 
@@ -104,4 +114,6 @@ def trouble(container: Container, message: str) -> None:
 
 def trouble_over(container: Container) -> None:
     title = f"Selfheal can look at {container.name} again"
-    write(about_container(container, AlertLevel.INFO, title, "", f"self:probe:{container.pk}", kind="resolved"))
+    write(
+        about_container(container, AlertLevel.INFO, title, "", f"self:probe:{container.pk}", kind="resolved")
+    )

@@ -42,7 +42,9 @@ def check_shard(host_id: int, number: int) -> list[Next]:
         hosts.finish_shard(host_id, number, db_now())
 
 
-def check_some(host_id: int, container_ids: Sequence[int], *, by_event: bool, with_probes: bool = False) -> list[Next]:
+def check_some(
+    host_id: int, container_ids: Sequence[int], *, by_event: bool, with_probes: bool = False
+) -> list[Next]:
     """Check these containers now, due or not."""
     logger.debug("check begins", extra={"action": "check_begins", "containers": list(container_ids)})
     host = Host.objects.filter(pk=host_id, enabled=True).first()
@@ -116,7 +118,10 @@ def _split(
     rest: list[HealthStatus] = []
     for row in rows:
         summary = listing.find(row.container)
-        probed = bool(book.probes(row.container)) and row.lifecycle not in (Lifecycle.FINISHED, Lifecycle.GONE)
+        probed = bool(book.probes(row.container)) and row.lifecycle not in (
+            Lifecycle.FINISHED,
+            Lifecycle.GONE,
+        )
         settled = row.pk not in failing and not probed and is_as_before(row, summary, now)
         (quiet if settled else rest).append(row)
     return quiet, rest
@@ -177,7 +182,9 @@ def _pause(detection: Detection, config: Config) -> float:
 def _sight(row: HealthStatus, detection: Detection, now: datetime) -> None:
     """That we cannot look at a container is told as our own trouble, once."""
     key = f"{TROUBLE}{row.pk}"
-    blind = detection.status.health is Health.UNKNOWN and detection.status.message.startswith("could not look")
+    blind = detection.status.health is Health.UNKNOWN and detection.status.message.startswith(
+        "could not look"
+    )
     if blind:
         if hosts.open_trouble(key, detection.status.message, now):
             alerts.trouble(row.container, detection.status.message)
@@ -245,7 +252,9 @@ def _probe_fact(probe: ProbeResult) -> dict[str, object]:
     return {"name": probe.name, "verdict": probe.verdict, "message": probe.message, "hung": probe.hung}
 
 
-def _still_failing(failure: FailureRecord, failure_type: FailureType, reason: str, by_event: bool) -> list[Next]:
+def _still_failing(
+    failure: FailureRecord, failure_type: FailureType, reason: str, by_event: bool
+) -> list[Next]:
     """A second failure while one is open is folded in; a stage that waits for news is given it."""
     if failure.stage == Stage.VERIFY and by_event:
         return [Next(Stage.VERIFY, failure.pk)]

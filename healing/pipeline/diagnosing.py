@@ -67,7 +67,9 @@ def run(failure_id: int) -> Next | None:
     try:
         case = _gather(failure)
     except (PluginError, ConfigError) as error:
-        heals.move(failure, Stage.DIAGNOSE, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}")
+        heals.move(
+            failure, Stage.DIAGNOSE, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}"
+        )
         return None
     if case is None:
         _close_gone(failure)
@@ -166,7 +168,9 @@ def _gather(failure: FailureRecord) -> Case | None:
 def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:
     """What our probes said when the failure was found, kept with the record by the check."""
     rows = failure.details.get("probes_at_detection", [])
-    return tuple(ProbeResult(r["name"], ProbeVerdict(r["verdict"]), r["message"], hung=r["hung"]) for r in rows)
+    return tuple(
+        ProbeResult(r["name"], ProbeVerdict(r["verdict"]), r["message"], hung=r["hung"]) for r in rows
+    )
 
 
 def _start_error(failure: FailureRecord) -> str:
@@ -178,7 +182,9 @@ def _start_error(failure: FailureRecord) -> str:
 def _close_gone(failure: FailureRecord) -> None:
     with transaction.atomic():
         heals.close(failure, ActionResult.FAILED, "container removed", db_now(), in_success_rate=False)
-        alerts.resolved(failure, config_book().config(failure.container), f"{failure.container_name} was removed")
+        alerts.resolved(
+            failure, config_book().config(failure.container), f"{failure.container_name} was removed"
+        )
 
 
 def _decide(case: Case, now: datetime) -> Next | None:
@@ -241,7 +247,14 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
         guard_started_at=case.snapshot.started_at,
         intent_at=now,
     )
-    heals.move(failure, Stage.RESTART, now, action=ActionKind.RESTART, action_result=ActionResult.PENDING, forced=False)
+    heals.move(
+        failure,
+        Stage.RESTART,
+        now,
+        action=ActionKind.RESTART,
+        action_result=ActionResult.PENDING,
+        forced=False,
+    )
     return Next(Stage.RESTART, failure.pk)
 
 
@@ -259,7 +272,9 @@ def _observe(case: Case, decision: Decision, now: datetime) -> None:
     if now - failure.detected_at >= timedelta(seconds=config.restart_window):
         level = AlertLevel.CRITICAL
     title = f"{failure.container_name}: {case.diagnosis.cause}"
-    alerts.failure(failure, config, level, title, f"{case.diagnosis.summary}\nNot touched: {decision.reason}.")
+    alerts.failure(
+        failure, config, level, title, f"{case.diagnosis.summary}\nNot touched: {decision.reason}."
+    )
     heals.move(failure, Stage.OBSERVE, decision.not_before, **fields)
 
 
@@ -273,13 +288,26 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
     failure, config = case.failure, case.config
     until = now + timedelta(seconds=config.quarantine_release) if config.quarantine_release else None
     if not failure.is_trial:
-        release = f"one silent trial at {until:%H:%M:%S} UTC" if until else "nothing more until a person releases it"
+        release = (
+            f"one silent trial at {until:%H:%M:%S} UTC"
+            if until
+            else "nothing more until a person releases it"
+        )
         title = f"{failure.container_name} is quarantined: restarting does not help"
         alerts.failure(
-            failure, config, AlertLevel.CRITICAL, title, f"{case.diagnosis.summary}\n{decision.reason}. Next: {release}."
+            failure,
+            config,
+            AlertLevel.CRITICAL,
+            title,
+            f"{case.diagnosis.summary}\n{decision.reason}. Next: {release}.",
         )
         heals.add_child(
-            failure, FailureType.RESTART_LIMIT_EXCEEDED, ActionKind.ALERT, ActionResult.SUCCESS, decision.reason, now
+            failure,
+            FailureType.RESTART_LIMIT_EXCEEDED,
+            ActionKind.ALERT,
+            ActionResult.SUCCESS,
+            decision.reason,
+            now,
         )
     heals.close(failure, ActionResult.FAILED, f"quarantined: {decision.reason}", now)
     statuses.quarantine(failure.container, now, until)

@@ -67,7 +67,9 @@ def is_as_before(row: HealthStatus, summary: Summary | None, now: datetime) -> b
 def targets(snapshot: Snapshot) -> ProbeTarget:
     """Where the probes of a container go; on the host's own network that is this machine."""
     if snapshot.network_mode == "host" or not snapshot.addresses:
-        return ProbeTarget(snapshot.id, snapshot.addresses or ("127.0.0.1",) * (snapshot.network_mode == "host"))
+        return ProbeTarget(
+            snapshot.id, snapshot.addresses or ("127.0.0.1",) * (snapshot.network_mode == "host")
+        )
     return ProbeTarget(snapshot.id, snapshot.addresses)
 
 

@@ -52,7 +52,9 @@ def run(failure_id: int) -> Next | None:
         engine = engine_of(failure.container.host)
         snapshot = find(engine, failure.container)
     except (PluginError, ConfigError) as error:
-        heals.move(failure, Stage.RESTART, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}")
+        heals.move(
+            failure, Stage.RESTART, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}"
+        )
         return None
     if attempt.state == AttemptState.CALLED:
         return _take_over(failure, attempt, snapshot)
@@ -91,7 +93,9 @@ def _leave_to_another(failure: FailureRecord) -> None:
     config = config_book().config(failure.container)
     with transaction.atomic():
         title = f"{failure.container_name} is Selfheal itself and needs a restart"
-        alerts.failure(failure, config, AlertLevel.ERROR, title, f"{failure.error_message}\n{reason.capitalize()}.")
+        alerts.failure(
+            failure, config, AlertLevel.ERROR, title, f"{failure.error_message}\n{reason.capitalize()}."
+        )
         heals.move(failure, Stage.RESTART, db_now() + timedelta(seconds=RETRY_IN), reason=reason)
 
 
@@ -133,7 +137,12 @@ def _call(failure: FailureRecord, attempt: Attempt, engine: Engine, snapshot: Sn
             due_at=heals.take_over_at(lease_until, attempt.stop_timeout),
         )
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.CALLED, called_at=now)
-    extra = {"action": "restart", "container": failure.container_name, "failure": failure.pk, "attempt": attempt.number}
+    extra = {
+        "action": "restart",
+        "container": failure.container_name,
+        "failure": failure.pk,
+        "attempt": attempt.number,
+    }
     logger.info("restarting %s", failure.container_name, extra=extra)
     try:
         restart(engine, snapshot, attempt.stop_timeout, attempt.stop_timeout + CALL_SLACK)
@@ -149,7 +158,9 @@ def _call(failure: FailureRecord, attempt: Attempt, engine: Engine, snapshot: Sn
     return _answered(failure, attempt, snapshot, "accepted", ambiguous=False)
 
 
-def _answered(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot, answer: str, *, ambiguous: bool) -> Next:
+def _answered(
+    failure: FailureRecord, attempt: Attempt, snapshot: Snapshot, answer: str, *, ambiguous: bool
+) -> Next:
     """Accepted, or no answer, which may still be a success: verify, never call again."""
     now = db_now()
     config = config_book().config(failure.container)
@@ -184,10 +195,18 @@ def _refused(failure: FailureRecord, attempt: Attempt, answer: str, *, unreachab
     config = config_book().config(failure.container)
     with transaction.atomic():
         _end(attempt, AttemptState.FAILED, answer=answer, answered_at=now, ended_at=now)
-        heals.add_child(failure, FailureType.RESTART_FAILED, ActionKind.RESTART, ActionResult.FAILED, answer, now)
+        heals.add_child(
+            failure, FailureType.RESTART_FAILED, ActionKind.RESTART, ActionResult.FAILED, answer, now
+        )
         if not unreachable:
             title = f"{failure.container_name} could not be restarted"
-            alerts.failure(failure, config, AlertLevel.ERROR, title, f"{failure.error_message}\nThe engine answered: {answer}")
+            alerts.failure(
+                failure,
+                config,
+                AlertLevel.ERROR,
+                title,
+                f"{failure.error_message}\nThe engine answered: {answer}",
+            )
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=answer)
     logger.warning("restart failed: %s", answer, extra={"action": "restart_failed", "failure": failure.pk})
     return Next(Stage.DIAGNOSE, failure.pk)
@@ -198,7 +217,9 @@ def _removed(failure: FailureRecord, attempt: Attempt) -> None:
     with transaction.atomic():
         _end(attempt, AttemptState.FAILED, outcome="the container was removed", answered_at=now, ended_at=now)
         heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
-        alerts.resolved(failure, config_book().config(failure.container), f"{failure.container_name} was removed")
+        alerts.resolved(
+            failure, config_book().config(failure.container), f"{failure.container_name} was removed"
+        )
 
 
 def _take_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) -> Next:
@@ -221,6 +242,11 @@ def _take_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
             heals.move(failure, Stage.VERIFY, now)
         return Next(Stage.VERIFY, failure.pk)
     with transaction.atomic():
-        _end(attempt, AttemptState.FAILED, outcome="its worker went silent before the engine started it", ended_at=now)
+        _end(
+            attempt,
+            AttemptState.FAILED,
+            outcome="its worker went silent before the engine started it",
+            ended_at=now,
+        )
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED)
     return Next(Stage.DIAGNOSE, failure.pk)

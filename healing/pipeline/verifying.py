@@ -92,7 +92,11 @@ def _trial(attempt: Attempt, config: Config) -> Trial:
 
 def _health_command(engine: Engine, snapshot: Snapshot | None, config: Config) -> ExecResult | None:
     """Run the container's own HEALTHCHECK now rather than wait for the engine's next round."""
-    if snapshot is None or snapshot.state is not EngineState.RUNNING or snapshot.health is not EngineHealth.STARTING:
+    if (
+        snapshot is None
+        or snapshot.state is not EngineState.RUNNING
+        or snapshot.health is not EngineHealth.STARTING
+    ):
         return None
     argv = snapshot.health_command.argv
     if not argv:
@@ -121,7 +125,9 @@ def _verified(
         Attempt.objects.filter(pk=attempt.pk).update(
             state=AttemptState.SUCCEEDED, ended_at=now, outcome=reason, answered_at=attempt.answered_at or now
         )
-        heals.add_child(failure, FailureType.AUTO_RESTART, ActionKind.RESTART, ActionResult.SUCCESS, reason, now)
+        heals.add_child(
+            failure, FailureType.AUTO_RESTART, ActionKind.RESTART, ActionResult.SUCCESS, reason, now
+        )
         heals.close(failure, ActionResult.SUCCESS, reason, now)
         _set_healthy(failure, snapshot, reason, now)
         title = f"{failure.container_name} is healthy again"
@@ -168,7 +174,9 @@ def _not_verified(
         _note_exit(failure, snapshot)
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=reason)
     logger.warning(
-        "not healed: %s", reason, extra={"action": "not_healed", "container": failure.container_name, "failure": failure.pk}
+        "not healed: %s",
+        reason,
+        extra={"action": "not_healed", "container": failure.container_name, "failure": failure.pk},
     )
     return Next(Stage.DIAGNOSE, failure.pk)
 

@@ -89,7 +89,12 @@ def open_failure(container: Container, now: datetime, **fields: Any) -> FailureR
     try:
         with transaction.atomic():
             return FailureRecord.objects.create(
-                container=container, detected_at=now, due_at=now, stage=Stage.DIAGNOSE, **names(container), **fields
+                container=container,
+                detected_at=now,
+                due_at=now,
+                stage=Stage.DIAGNOSE,
+                **names(container),
+                **fields,
             )
     except IntegrityError:
         return None
@@ -135,7 +140,9 @@ def names(container: Container) -> dict[str, Any]:
 
 def open_failures(container_ids: list[int]) -> dict[int, FailureRecord]:
     """The open failures of these containers, by container."""
-    rows = FailureRecord.objects.filter(container_id__in=container_ids, resolved_at__isnull=True, is_found=True)
+    rows = FailureRecord.objects.filter(
+        container_id__in=container_ids, resolved_at__isnull=True, is_found=True
+    )
     return {row.container_id: row for row in rows}
 
 
@@ -180,7 +187,9 @@ def end_leases_of_dead_process() -> int:
         attempt = failure.attempts.order_by("-number").first()
         called = attempt is not None and attempt.state == AttemptState.CALLED
         due_at = take_over_at(now, attempt.stop_timeout) if called and attempt is not None else now
-        ended += FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence).update(lease_until=None, due_at=due_at)
+        ended += FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence).update(
+            lease_until=None, due_at=due_at
+        )
     return ended
 
 
@@ -205,7 +214,9 @@ def _ended_by_us(container_id: int, started: float, ended: float) -> bool:
 def our_call_covers(container_id: int, at: datetime) -> bool:
     """Whether an engine event of that time was caused by an attempt of ours."""
     slack = timedelta(seconds=1)
-    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False, called_at__lte=at + slack)
+    calls = Attempt.objects.filter(
+        container_id=container_id, called_at__isnull=False, called_at__lte=at + slack
+    )
     call = calls.order_by("-called_at").first()
     if call is None or call.called_at is None:
         return False

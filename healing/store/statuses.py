@@ -122,14 +122,22 @@ def interrupt(host_id: int, now: datetime, *, killed_since: datetime | None = No
     With `killed_since` also those whose stop signal came from the engine as it shut down; they lose that mark.
     """
     rows = HealthStatus.objects.filter(container__host_id=host_id, interrupted_at__isnull=True)
-    running = (Lifecycle.RUNNING, Lifecycle.STARTING, Lifecycle.RESTARTING, Lifecycle.PAUSED, Lifecycle.STOPPING)
-    chosen = Q(lifecycle__in=running) & (Q(stop_signal_at__isnull=True) | Q(stop_signal_at__lt=F("started_at")))
+    running = (
+        Lifecycle.RUNNING,
+        Lifecycle.STARTING,
+        Lifecycle.RESTARTING,
+        Lifecycle.PAUSED,
+        Lifecycle.STOPPING,
+    )
+    chosen = Q(lifecycle__in=running) & (
+        Q(stop_signal_at__isnull=True) | Q(stop_signal_at__lt=F("started_at"))
+    )
     if killed_since is not None:
         swept = HealthStatus.objects.filter(container__host_id=host_id, stop_signal_at__gte=killed_since)
         marks = {"stop_signal_at": None, "stopped_by_hand_at": None, "interrupted_at": now}
-        return swept.update(
-            lifecycle=Lifecycle.EXITED, version=F("version") + 1, **marks
-        ) + rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
+        return swept.update(lifecycle=Lifecycle.EXITED, version=F("version") + 1, **marks) + rows.filter(
+            chosen
+        ).update(interrupted_at=now, version=F("version") + 1)
     return rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
 
 

@@ -85,7 +85,9 @@ ENDINGS = st.one_of(
 
 def moments(words: tuple[str, ...], longest: int) -> st.SearchStrategy[list[tuple[float, str]]]:
     """What happens when, in order, far enough apart for a `docker restart` to be over."""
-    return st.lists(st.tuples(TIMES, st.sampled_from(words)), min_size=1, max_size=longest, unique_by=lambda m: m[0] // 20).map(sorted)
+    return st.lists(
+        st.tuples(TIMES, st.sampled_from(words)), min_size=1, max_size=longest, unique_by=lambda m: m[0] // 20
+    ).map(sorted)
 
 
 QUIET = st.builds(Story, st.booleans(), POLICIES, LABELS)
@@ -99,7 +101,9 @@ MOODS = st.lists(st.sampled_from(["refuses", "answers late", "answers never"]), 
 class Drama:
     """A fleet's stories on a timeline, and what must be true of them."""
 
-    def __init__(self, timeline: Timeline, fleet: list[Story], outage: tuple[float, float, bool] | None) -> None:
+    def __init__(
+        self, timeline: Timeline, fleet: list[Story], outage: tuple[float, float, bool] | None
+    ) -> None:
         self.timeline, self.fake = timeline, timeline.fake
         self.stories = {f"c{number}": story for number, story in enumerate(fleet)}
         self.happened: dict[str, list[str]] = {name: [] for name in self.stories}
@@ -187,7 +191,9 @@ class Property8(TestCase):
 
     @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(fleet=FLEETS, outage=OUTAGES, moods=MOODS)
-    def test_property8(self, fleet: list[Story], outage: tuple[float, float, bool] | None, moods: list[str]) -> None:
+    def test_property8(
+        self, fleet: list[Story], outage: tuple[float, float, bool] | None, moods: list[str]
+    ) -> None:
         """What goes wrong is restarted and recorded in detail; nothing else is touched, and no limit exceeded."""
         with Timeline() as timeline:
             drama = Drama(timeline, fleet, outage)
@@ -262,7 +268,9 @@ def recorded_in_detail(failure: FailureRecord) -> None:
     children = list(failure.children.values_list("failure_type", flat=True))
     healed = [attempt for attempt in attempts if attempt.state == AttemptState.SUCCEEDED]
     assert children.count(FailureType.AUTO_RESTART) == len(healed) <= 1
-    refused = [a for a in attempts if a.state == AttemptState.FAILED and a.answered_at == a.ended_at and a.answer]
+    refused = [
+        a for a in attempts if a.state == AttemptState.FAILED and a.answered_at == a.ended_at and a.answer
+    ]
     assert children.count(FailureType.RESTART_FAILED) == len(refused)
     quarantined = failure.reason.startswith("quarantined") and not failure.is_trial
     assert children.count(FailureType.RESTART_LIMIT_EXCEEDED) == quarantined

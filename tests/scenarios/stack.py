@@ -59,7 +59,11 @@ class Stack:
             if answer.status != 200:
                 return False
         fresh = time.time() - 6
-        beats = {row["name"] for row in self.rows("SELECT name, at FROM healing_heartbeat") if _epoch(row["at"]) > fresh}
+        beats = {
+            row["name"]
+            for row in self.rows("SELECT name, at FROM healing_heartbeat")
+            if _epoch(row["at"]) > fresh
+        }
         return "beat" in beats and any(name.startswith("watch:") for name in beats)
 
     def stop(self) -> None:
@@ -77,9 +81,11 @@ class Stack:
         """The rows of a query; placeholders are `?`."""
         url = self.environ.get("DATABASE_URL", "")
         if url:
-            with contextlib.closing(psycopg2.connect(url)) as db, db, db.cursor(
-                cursor_factory=psycopg2.extras.RealDictCursor
-            ) as cursor:
+            with (
+                contextlib.closing(psycopg2.connect(url)) as db,
+                db,
+                db.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor,
+            ):
                 cursor.execute(sql.replace("?", "%s"), values)
                 return [dict(row) for row in cursor.fetchall()] if cursor.description else []
         with contextlib.closing(sqlite3.connect(self.home / "selfheal.sqlite3", timeout=20)) as lite, lite:
@@ -120,23 +126,37 @@ class Stack:
 
     def alerts(self, name: str) -> list[str]:
         """Levels of the alerts about a container, in their order."""
-        rows = self.rows("SELECT level FROM notifications_notification WHERE container = ? ORDER BY created_at", name)
+        rows = self.rows(
+            "SELECT level FROM notifications_notification WHERE container = ? ORDER BY created_at", name
+        )
         return [row["level"] for row in rows]
 
     def host_alerts(self) -> list[str]:
-        rows = self.rows("SELECT level FROM notifications_notification WHERE container = '' ORDER BY created_at")
+        rows = self.rows(
+            "SELECT level FROM notifications_notification WHERE container = '' ORDER BY created_at"
+        )
         return [row["level"] for row in rows]
 
     def wait_known(self, name: str, lifecycle: str = "running", timeout: float = 15) -> None:
         """Until the container is registered and has been looked at."""
-        until(lambda: self.lifecycle(name) == lifecycle, timeout, f"{name} is {lifecycle}: {self.status(name)}")
+        until(
+            lambda: self.lifecycle(name) == lifecycle, timeout, f"{name} is {lifecycle}: {self.status(name)}"
+        )
 
     def wait_records(self, name: str, expected: list[str], timeout: float = 30) -> None:
         """Until exactly these records are there; and the alerts of the last change with them."""
-        until(lambda: self.records(name) == expected, timeout, _Now(lambda: f"{name}: {expected}, not {self._all(name)}"))
+        until(
+            lambda: self.records(name) == expected,
+            timeout,
+            _Now(lambda: f"{name}: {expected}, not {self._all(name)}"),
+        )
 
     def wait_alerts(self, name: str, expected: list[str], timeout: float = 10) -> None:
-        until(lambda: self.alerts(name) == expected, timeout, _Now(lambda: f"{name}: {expected}, not {self._all(name)}"))
+        until(
+            lambda: self.alerts(name) == expected,
+            timeout,
+            _Now(lambda: f"{name}: {expected}, not {self._all(name)}"),
+        )
 
     def _all(self, name: str) -> dict[str, Any]:
         return {
@@ -151,7 +171,11 @@ class Stack:
         """Until the container has been checked `number` times more."""
         for _ in range(number):
             before = self.status(name).get("last_check_time")
-            until(lambda before=before: self.status(name).get("last_check_time") != before, timeout, f"{name} is checked")
+            until(
+                lambda before=before: self.status(name).get("last_check_time") != before,
+                timeout,
+                f"{name} is checked",
+            )
 
     def nothing_happened(self, name: str, checks: int = 2) -> None:
         """After some more checks there is no record, no attempt and no alert."""
@@ -183,7 +207,10 @@ def _epoch(value: Any) -> float:
 def engine_events(client: Any, container: str, *kinds: str) -> list[tuple[str, float]]:
     """What the engine itself says it did to a container: (action, time), oldest first. The judge of restarts."""
     events = client.events(
-        since=0, until=int(time.time()) + 1, decode=True, filters={"container": container, "type": "container"}
+        since=0,
+        until=int(time.time()) + 1,
+        decode=True,
+        filters={"container": container, "type": "container"},
     )
     found = [(event["Action"], event["timeNano"] / 1e9) for event in events]
     return [event for event in found if not kinds or event[0] in kinds]
@@ -195,7 +222,9 @@ def running(mode: str, docker_host: str, **environ: str) -> Iterator[Stack]:
     with ExitStack() as services:
         home = new_folder("scenario")
         if mode == "production":
-            environ["DATABASE_URL"] = services.enter_context(fresh_database(services.enter_context(shared_postgres())))
+            environ["DATABASE_URL"] = services.enter_context(
+                fresh_database(services.enter_context(shared_postgres()))
+            )
             environ["CELERY_BROKER_URL"] = services.enter_context(redis_server()).url
         stack = Stack(mode, docker_host, home, environ)
         try:

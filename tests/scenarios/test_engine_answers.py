@@ -95,9 +95,7 @@ def test_35_a_dead_container_is_told_and_left(stack: Stack, made: Containers, pr
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_37_selfheal_never_restarts_the_container_it_runs_in(
-    mode: str, engine: Engine, stack: Stack
-) -> None:
+def test_37_selfheal_never_restarts_the_container_it_runs_in(mode: str, engine: Engine, stack: Stack) -> None:
     """A failing container that is Selfheal's own is told about, and not restarted by the process that lives in it."""
     if mode != stack.mode:
         return

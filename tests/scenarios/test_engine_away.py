@@ -31,7 +31,9 @@ def _host_state(stack: Stack) -> str:
     return str(stack.rows("SELECT state FROM healing_host")[0]["state"])
 
 
-def test_21_an_engine_that_does_not_answer_is_no_failure(stack: Stack, made: Containers, engine: Engine) -> None:
+def test_21_an_engine_that_does_not_answer_is_no_failure(
+    stack: Stack, made: Containers, engine: Engine
+) -> None:
     """One error for the host, none for its containers, which are unknown; resolved when it answers; nothing is healed."""
     container, name = made.run_web("web", labels=quick()), made.name("web")
     stack.wait_known(name)
@@ -132,10 +134,18 @@ def test_the_death_of_selfheal_in_the_middle_of_a_heal(stack: Stack, made: Conta
     stack.wait_known(slow_name)
     stack.wait_known(name)
     made.exec(slow, ["rm", "-f", "/tmp/ok"])
-    until(lambda: [a["state"] for a in stack.attempts(slow_name)] == ["called"], 20, "the engine is being called")
+    until(
+        lambda: [a["state"] for a in stack.attempts(slow_name)] == ["called"],
+        20,
+        "the engine is being called",
+    )
     stack.kill()
     stack.start()
-    until(lambda: stack.found(slow_name).get("action_result") == "success", 90, f"healed: {stack.found(slow_name)}")
+    until(
+        lambda: stack.found(slow_name).get("action_result") == "success",
+        90,
+        f"healed: {stack.found(slow_name)}",
+    )
     assert len(engine_events(made.client, slow, "restart")) == 1
     assert [row["state"] for row in stack.attempts(slow_name)] == ["succeeded"]
     assert engine_events(made.client, container, "restart", "die") == []

@@ -113,7 +113,9 @@ def test_16_a_change_of_image_is_named_as_evidence(stack: Stack, made: Container
     made.run_web("app", labels=quick())
     name = made.name("app")
     stack.wait_known(name)
-    other = made.client.import_image_from_data(_tiny_image(made), repository="selfheal-test/other", tag=made.prefix)
+    other = made.client.import_image_from_data(
+        _tiny_image(made), repository="selfheal-test/other", tag=made.prefix
+    )
     assert other
     made.client.remove_container(name, force=True)
     container = made.client.create_container(
@@ -180,7 +182,9 @@ def test_33_a_failure_during_a_restart_is_folded_in(stack: Stack, made: Containe
     until(lambda: stack.lifecycle(name) == "quarantined", 60, "it ends in quarantine")
     assert len([row for row in stack.failures(name) if row["is_found"]]) == 1
     calls = [(row["called_at"], row["answered_at"]) for row in stack.attempts(name)]
-    assert all(str(first[1]) <= str(second[0]) for first, second in zip(calls, calls[1:], strict=False)), calls
+    assert all(str(first[1]) <= str(second[0]) for first, second in zip(calls, calls[1:], strict=False)), (
+        calls
+    )
 
 
 def test_34_a_full_disk_is_critical_and_tried_once(stack: Stack, made: Containers) -> None:

@@ -31,7 +31,7 @@ def test_18_an_open_port_that_does_not_answer_is_hung(stack: Stack, made: Contai
 def test_19_failures_below_the_threshold_are_forgotten(stack: Stack, made: Containers) -> None:
     """Two bad answers and then a good one: the counter is back at 0 and nothing was done."""
     status = "$(cat /tmp/status 2>/dev/null || echo 200)"
-    answer = f"printf \"HTTP/1.0 {status} S\\r\\nContent-Length: 0\\r\\n\\r\\n\"; echo x >> /tmp/asked"
+    answer = f'printf "HTTP/1.0 {status} S\\r\\nContent-Length: 0\\r\\n\\r\\n"; echo x >> /tmp/asked'
     container, name = (
         made.run(
             "flaky",

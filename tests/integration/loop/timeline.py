@@ -149,4 +149,9 @@ class Timeline:
         rows = HealthStatus.objects.order_by("pk").values_list("status", "lifecycle")
         failures = FailureRecord.objects.order_by("pk").values_list("pk", "stage", "resolved_at")
         waiting = AttemptState.INTENDED, AttemptState.CALLED, AttemptState.VERIFYING
-        return tuple(rows), tuple(failures), Attempt.objects.filter(state__in=waiting).count(), Attempt.objects.count()
+        return (
+            tuple(rows),
+            tuple(failures),
+            Attempt.objects.filter(state__in=waiting).count(),
+            Attempt.objects.count(),
+        )

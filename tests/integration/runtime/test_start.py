@@ -191,7 +191,9 @@ def test_an_unreadable_socket(closed_socket: Path) -> None:
 def test_a_broker_that_does_not_answer() -> None:
     """A wrong broker is said at the start, without its password, and does not hang."""
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
-    with pytest.raises(StartRefused, match=r"The broker redis://:\*\*@127.0.0.1:\d+/0 does not answer") as refused:
+    with pytest.raises(
+        StartRefused, match=r"The broker redis://:\*\*@127.0.0.1:\d+/0 does not answer"
+    ) as refused:
         broker_answers(url)
     assert "secret" not in str(refused.value)
 

@@ -42,11 +42,18 @@ def running(**changes: Any) -> Snapshot:
 
 def exited(exit_code: int = 1, *, ago: float = 10.0, policy: str = "no", **changes: Any) -> Snapshot:
     """A container that ran for an hour and ended `ago` seconds before NOW."""
-    facts: dict[str, Any] = {"state": EngineState.EXITED, "exit_code": exit_code, "finished_at": at(-ago), "pid": 0}
+    facts: dict[str, Any] = {
+        "state": EngineState.EXITED,
+        "exit_code": exit_code,
+        "finished_at": at(-ago),
+        "pid": 0,
+    }
     return running(**(facts | {"restart_policy": RestartPolicy(policy)} | changes))
 
 
-def unhealthy(*, entry_at: float = -1.0, exit_code: int = 1, output: str = "no answer", **changes: Any) -> Snapshot:
+def unhealthy(
+    *, entry_at: float = -1.0, exit_code: int = 1, output: str = "no answer", **changes: Any
+) -> Snapshot:
     """A running container that its HEALTHCHECK calls unhealthy, with the newest log entry at `entry_at`."""
     entry = HealthLogEntry(at(entry_at), at(entry_at), exit_code, output)
     facts: dict[str, Any] = {"health": EngineHealth.UNHEALTHY, "health_log": (entry,)}
@@ -81,5 +88,12 @@ def probe(verdict: str, message: str = "", *, name: str = "http", hung: bool = F
 
 def room(**changes: Any) -> Budget:
     """A budget of which nothing is spent."""
-    facts: dict[str, Any] = {"in_window": 0, "in_row": 0, "limit": 5, "backoff": 0.0, "not_before": None, "frees_at": None}
+    facts: dict[str, Any] = {
+        "in_window": 0,
+        "in_row": 0,
+        "limit": 5,
+        "backoff": 0.0,
+        "not_before": None,
+        "frees_at": None,
+    }
     return Budget(**(facts | changes))

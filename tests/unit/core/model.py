@@ -63,12 +63,19 @@ class World:
     def start(self) -> None:
         self.now += timedelta(milliseconds=1)
         self.snapshot = running(
-            started_at=self.now, finished_at=self.snapshot.finished_at, health=self._health(EngineHealth.STARTING)
+            started_at=self.now,
+            finished_at=self.snapshot.finished_at,
+            health=self._health(EngineHealth.STARTING),
         )
         self.settles_at = self.now + timedelta(seconds=SETTLES_IN)
 
     def end(self, exit_code: int, at: datetime | None = None, *, oom: bool = False) -> None:
-        facts = {"state": EngineState.EXITED, "exit_code": exit_code, "finished_at": at or self.now, "oom_killed": oom}
+        facts = {
+            "state": EngineState.EXITED,
+            "exit_code": exit_code,
+            "finished_at": at or self.now,
+            "oom_killed": oom,
+        }
         self.snapshot = replace(self.snapshot, **facts)
         self.settles_at = None
 
@@ -132,14 +139,18 @@ class Shell:
         failure = self.failure
         if failure is None or failure.due_at > self.world.now:
             return
-        {"diagnose": self._decide, "observe": self._decide, "act": self._act, "verify": self._verify}[failure.stage](failure)
+        {"diagnose": self._decide, "observe": self._decide, "act": self._act, "verify": self._verify}[
+            failure.stage
+        ](failure)
 
     def budget(self, failure: Failure) -> Budget:
         released = self.released[-1] if self.released else None
         return budget(self._past(), failure.detected_at, self.config, self.world.now, released)
 
     def _past(self) -> list[PastAttempt]:
-        return [PastAttempt(t.intent_at, t.detected_at, t.ended_at, t.verified_at) for t in reversed(self.tries)]
+        return [
+            PastAttempt(t.intent_at, t.detected_at, t.ended_at, t.verified_at) for t in reversed(self.tries)
+        ]
 
     def _decide(self, failure: Failure) -> None:
         if not self._is_failing():
@@ -148,7 +159,9 @@ class Shell:
             return
         world, spent = self.world, self.budget(failure)
         row = attempts_in_row(self._past(), failure.detected_at)
-        diagnosis = diagnose(Evidence(failure.failure_type, "", world.snapshot, self.status, world.now, attempts_in_row=row))
+        diagnosis = diagnose(
+            Evidence(failure.failure_type, "", world.snapshot, self.status, world.now, attempts_in_row=row)
+        )
         situation = Situation(
             world.snapshot, self.status, spent, attempts_made=failure.tries, is_trial=failure.is_trial
         )
@@ -177,8 +190,15 @@ class Shell:
         failure, last = self.failure, self.tries[-1] if self.tries else None
         tried = failure is not None and failure.tries > 0 and last is not None and last.ended_at is not None
         started = self.world.snapshot.started_at
-        newer = self.world.snapshot.is_running and last is not None and started is not None and last.ended_at is not None
-        return tried and not (newer and last is not None and last.ended_at is not None and started > last.ended_at)
+        newer = (
+            self.world.snapshot.is_running
+            and last is not None
+            and started is not None
+            and last.ended_at is not None
+        )
+        return tried and not (
+            newer and last is not None and last.ended_at is not None and started > last.ended_at
+        )
 
     def _act(self, failure: Failure) -> None:
         world, attempt = self.world, self.tries[-1]
@@ -216,7 +236,9 @@ class Shell:
             case verify.Verified(reason):
                 attempt.ended_at = attempt.verified_at = world.now
                 status = lifecycle.follow(self.status, world.snapshot)
-                self.status = replace(status, health=Health.HEALTHY, lifecycle=Lifecycle.RUNNING, quarantine_until=None)
+                self.status = replace(
+                    status, health=Health.HEALTHY, lifecycle=Lifecycle.RUNNING, quarantine_until=None
+                )
                 self._close(reason)
 
     def _move(self, failure: Failure, stage: str, seconds: float) -> None:
@@ -226,7 +248,10 @@ class Shell:
         release = self.config.quarantine_release
         until = self.world.now + timedelta(seconds=release) if release else None
         self.status = replace(
-            self.status, lifecycle=Lifecycle.QUARANTINED, quarantined_at=self.world.now, quarantine_until=until
+            self.status,
+            lifecycle=Lifecycle.QUARANTINED,
+            quarantined_at=self.world.now,
+            quarantine_until=until,
         )
         self._close(f"quarantined: {reason}")
 

@@ -89,7 +89,10 @@ def test_bad_values(field: str, raw: Any, words: str) -> None:
 
 def test_several_values_are_all_or_nothing() -> None:
     """One bad field of several refuses them."""
-    assert parse_values({"max_restarts": "2", "auto_restart": "no"}) == {"max_restarts": 2, "auto_restart": False}
+    assert parse_values({"max_restarts": "2", "auto_restart": "no"}) == {
+        "max_restarts": 2,
+        "auto_restart": False,
+    }
     with pytest.raises(ConfigError):
         parse_values({"max_restarts": "2", "verify_timeout": 0})
 

@@ -34,7 +34,11 @@ def test_acts(snapshot: Any) -> None:
 
 FORBIDDEN = {
     "swarm": ({"snapshot": unhealthy(labels=SWARM)}, Course.OBSERVE, "Swarm"),
-    "paused by a person": ({"paused_until": at(60), "paused_by": "host a is paused"}, Course.WAIT, "host a is paused"),
+    "paused by a person": (
+        {"paused_until": at(60), "paused_by": "host a is paused"},
+        Course.WAIT,
+        "host a is paused",
+    ),
     "paused in the engine": ({"snapshot": unhealthy(state=EngineState.PAUSED)}, Course.OBSERVE, "paused"),
     "restarting": ({"snapshot": running(state=EngineState.RESTARTING)}, Course.OBSERVE, "restarting"),
     "removing": ({"snapshot": running(state=EngineState.REMOVING)}, Course.OBSERVE, "removing"),
@@ -71,7 +75,16 @@ def test_does_not_act(name: str) -> None:
         assert decision.not_before > NOW
 
 
-SKIPPED = ("auto_restart off", "disk full", "back-off", "window spent", "row spent", "stopped by hand", "being stopped", "start period")
+SKIPPED = (
+    "auto_restart off",
+    "disk full",
+    "back-off",
+    "window spent",
+    "row spent",
+    "stopped by hand",
+    "being stopped",
+    "start period",
+)
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)

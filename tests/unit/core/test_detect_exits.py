@@ -185,7 +185,12 @@ def test_found_stopped_warns_of_no_newcomer() -> None:
 
 @pytest.mark.parametrize(
     ("found_stopped", "exit_code", "is_failure"),
-    [(FoundStopped.HEAL, 143, True), (FoundStopped.HEAL, 1, True), (FoundStopped.LEAVE, 1, False), (FoundStopped.LEAVE, 143, False)],
+    [
+        (FoundStopped.HEAL, 143, True),
+        (FoundStopped.HEAL, 1, True),
+        (FoundStopped.LEAVE, 1, False),
+        (FoundStopped.LEAVE, 143, False),
+    ],
 )
 def test_found_stopped_as_configured(found_stopped: FoundStopped, exit_code: int, is_failure: bool) -> None:
     """`found_stopped: heal` heals and `leave` leaves whatever the exit code was."""

@@ -86,7 +86,11 @@ def test_healthcheck_counted() -> None:
 
 @pytest.mark.parametrize(
     ("snapshot", "probes"),
-    [(unhealthy(started_at=at(-59)), ()), (running(started_at=at(-59)), FAILED), (running(started_at=at(-59)), BLIND)],
+    [
+        (unhealthy(started_at=at(-59)), ()),
+        (running(started_at=at(-59)), FAILED),
+        (running(started_at=at(-59)), BLIND),
+    ],
 )
 def test_start_period(snapshot: Any, probes: Any) -> None:
     """Nothing bad counts before the start period is over, and then everything does (scenario 17)."""
@@ -200,9 +204,7 @@ def test_a_look_without_probes_gives_no_good_news() -> None:
 QUARANTINE = {"lifecycle": Lifecycle.QUARANTINED, "health": Health.UNHEALTHY, "quarantined_at": at(-3600)}
 
 
-@pytest.mark.parametrize(
-    ("until", "is_trial"), [(at(1), False), (None, False), (NOW, True), (at(-1), True)]
-)
+@pytest.mark.parametrize(("until", "is_trial"), [(at(1), False), (None, False), (NOW, True), (at(-1), True)])
 def test_quarantine_ends_in_a_trial(until: Any, is_trial: bool) -> None:
     """A quarantined container is left alone until its release time, and then gets a trial; None is never."""
     status = healthy_status(**QUARANTINE, quarantine_until=until)

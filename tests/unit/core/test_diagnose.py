@@ -33,7 +33,12 @@ def cause_of(snapshot: Any, failure_type: FailureType = STOPPED, **facts: Any) -
         (exited(137, oom_killed=True), {}, "out of memory", "Out of memory"),
         (exited(1), {"logs": ["KeyError: 'x'"]}, "exit code 1", "exit code 1"),
         (exited(1), {"status": healthy_status(exits=LOOP)}, "crash loop", "3 times"),
-        (exited(1), {"status": healthy_status(exits=LOOP[:1]), "attempts_in_row": 3}, "crash loop", "1 time soon"),
+        (
+            exited(1),
+            {"status": healthy_status(exits=LOOP[:1]), "attempts_in_row": 3},
+            "crash loop",
+            "1 time soon",
+        ),
         (exited(1), {"status": healthy_status(), "attempts_in_row": 3}, "exit code 1", "exit code 1"),
         (exited(1), {"status": healthy_status(exits=LOOP[:2])}, "exit code 1", "exit code 1"),
         (exited(127), {}, "command not found", "not found"),
@@ -42,11 +47,26 @@ def cause_of(snapshot: Any, failure_type: FailureType = STOPPED, **facts: Any) -
         (exited(1), {"logs": ["write: No space left on device"]}, "disk full", "No space left"),
         (exited(1), {"start_error": "Bind for :80 failed: port is already allocated"}, "port in use", ":80"),
         (exited(1), {"start_error": "No such image: web:1"}, "missing image", "web:1"),
-        (exited(127), {"start_error": 'exec: "srv": executable file not found in $PATH'}, "command not found", "srv"),
-        (running(), {"probes": (probe("failed", "no answer in 5 s", hung=True),)}, "hung", "no answer in 5 s"),
+        (
+            exited(127),
+            {"start_error": 'exec: "srv": executable file not found in $PATH'},
+            "command not found",
+            "srv",
+        ),
+        (
+            running(),
+            {"probes": (probe("failed", "no answer in 5 s", hung=True),)},
+            "hung",
+            "no answer in 5 s",
+        ),
         (running(), {"probes": (probe("failed", "500"), probe("unknown"))}, "probe failing", "http: 500"),
         (running(), {}, "unknown", "Seen."),
-        (exited(143), {"status": healthy_status(interrupted_at=at(-11))}, "stopped with its engine", "engine"),
+        (
+            exited(143),
+            {"status": healthy_status(interrupted_at=at(-11))},
+            "stopped with its engine",
+            "engine",
+        ),
     ],
 )
 def test_causes(snapshot: Any, facts: Any, cause: str, words: str) -> None:

@@ -56,7 +56,9 @@ def test_old_signals_are_forgotten() -> None:
     assert set(memory.stop_signals) == {"c0", "c1", "c2"}
 
 
-@pytest.mark.parametrize("kind", [EventKind.KILL, EventKind.OOM, EventKind.CREATE, EventKind.STOP, EventKind.RESTART])
+@pytest.mark.parametrize(
+    "kind", [EventKind.KILL, EventKind.OOM, EventKind.CREATE, EventKind.STOP, EventKind.RESTART]
+)
 def test_events_that_are_no_hint(kind: EventKind) -> None:
     """Signals and the memory of child processes are evidence; only what changes a container's state asks for a look."""
     assert kind not in HINTS

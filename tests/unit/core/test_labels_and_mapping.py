@@ -108,7 +108,10 @@ def test_healthchecks() -> None:
 
 def test_what_an_engine_says() -> None:
     """A found container has the policy's values, and the HEALTHCHECK's only where it has one."""
-    assert values_from_engine(RestartPolicy("on-failure", 4), HealthCommand()) == {"auto_restart": True, "max_restarts": 4}
+    assert values_from_engine(RestartPolicy("on-failure", 4), HealthCommand()) == {
+        "auto_restart": True,
+        "max_restarts": 4,
+    }
     values = values_from_engine(RestartPolicy("no"), HealthCommand(("CMD", "check"), interval=5.0))
     assert "auto_restart" not in values
     assert values["check_interval"] == 5.0

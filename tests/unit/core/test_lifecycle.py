@@ -81,7 +81,13 @@ def test_a_manual_stop_holds_until_the_next_start() -> None:
 
 @pytest.mark.parametrize(
     ("signal_at", "started", "stopping"),
-    [(-1.0, STARTED, True), (-59.0, STARTED, True), (-299.0, STARTED, True), (-301.0, STARTED, False), (-5.0, at(-4), False)],
+    [
+        (-1.0, STARTED, True),
+        (-59.0, STARTED, True),
+        (-299.0, STARTED, True),
+        (-301.0, STARTED, False),
+        (-5.0, at(-4), False),
+    ],
 )
 def test_is_stopping(signal_at: float, started: Any, stopping: bool) -> None:
     """A running container is stopping for five minutes after its stop signal, unless it was started since."""
@@ -90,7 +96,8 @@ def test_is_stopping(signal_at: float, started: Any, stopping: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("configured", "own", "seconds"), [(3.0, 60.0, 3.0), (None, 60.0, 60.0), (None, None, 10.0), (0.0, 60.0, 0.0)]
+    ("configured", "own", "seconds"),
+    [(3.0, 60.0, 3.0), (None, 60.0, 60.0), (None, None, 10.0), (0.0, 60.0, 0.0)],
 )
 def test_stop_timeout(configured: float | None, own: float | None, seconds: float) -> None:
     """The config's stop timeout goes before the container's own, and that before ten seconds."""
@@ -128,7 +135,9 @@ def test_a_new_start_ends_old_marks(mark: str) -> None:
 @pytest.mark.parametrize("mark", MARKS)
 def test_an_old_mark_does_not_come_back_at_the_second_look(mark: str) -> None:
     """Marks stay in the database: one from before the start is ignored at every look, not only at the first."""
-    status = lifecycle.follow(healthy_status(**{mark: at(-20), "started_at": at(-10)}), running(started_at=at(-10)))
+    status = lifecycle.follow(
+        healthy_status(**{mark: at(-20), "started_at": at(-10)}), running(started_at=at(-10))
+    )
     assert getattr(status, mark) is None
 
 
@@ -186,7 +195,10 @@ def test_an_exit_is_counted_when_it_runs_again() -> None:
     assert lifecycle.quick_exits(status, NOW) == 1
 
 
-@pytest.mark.parametrize("state_after", [exited(143, started_at=at(-30), finished_at=at(-12)), running(started_at=at(-11), finished_at=at(-12))])
+@pytest.mark.parametrize(
+    "state_after",
+    [exited(143, started_at=at(-30), finished_at=at(-12)), running(started_at=at(-11), finished_at=at(-12))],
+)
 def test_a_stop_by_hand_is_no_quick_exit(state_after: Any) -> None:
     """`docker restart` three times in a minute by a person is no crash loop."""
     status = healthy_status(started_at=at(-30), stop_signal_at=at(-13))

@@ -11,20 +11,27 @@ from healing.core.limits import Budget, PastAttempt, attempts_in_row, backoff_be
 from tests.unit.core.build import NOW, at
 
 
-def attempt(intent: float, *, ended: float | None = None, verified: bool = False, detected: float | None = None) -> Any:
+def attempt(
+    intent: float, *, ended: float | None = None, verified: bool = False, detected: float | None = None
+) -> Any:
     """An attempt at so many seconds from NOW; it ended a second later where nothing else is said."""
     end = at(intent + 1 if ended is None else ended)
-    return PastAttempt(at(intent), at(intent if detected is None else detected), end, end if verified else None)
+    return PastAttempt(
+        at(intent), at(intent if detected is None else detected), end, end if verified else None
+    )
 
 
-def spent(*attempts: PastAttempt, detected: float = 0.0, released: float | None = None, **config: Any) -> Budget:
+def spent(
+    *attempts: PastAttempt, detected: float = 0.0, released: float | None = None, **config: Any
+) -> Budget:
     """The budget after these attempts, newest first."""
     released_at = None if released is None else at(released)
     return budget(attempts, at(detected), Config(**config), NOW, released_at)
 
 
 @pytest.mark.parametrize(
-    ("in_row", "seconds"), [(0, 0), (1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300), (10_000, 300)]
+    ("in_row", "seconds"),
+    [(0, 0), (1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300), (10_000, 300)],
 )
 def test_back_off_doubles(in_row: int, seconds: float) -> None:
     """No pause before the first attempt in a row, then 10 s doubling to 300 s."""
@@ -68,7 +75,10 @@ def test_a_row_goes_on_over_failures() -> None:
 @pytest.mark.parametrize(("verified_at", "in_row"), [(-599, 2), (-600, 0), (-3600, 0)])
 def test_ten_healthy_minutes_end_a_row(verified_at: float, in_row: int) -> None:
     """A recovery that held for ten minutes until the next failure was found resets row and back-off."""
-    past = [attempt(verified_at - 1, ended=verified_at, verified=True), attempt(verified_at - 20, detected=verified_at - 30)]
+    past = [
+        attempt(verified_at - 1, ended=verified_at, verified=True),
+        attempt(verified_at - 20, detected=verified_at - 30),
+    ]
     used = spent(*past)
     assert used.in_row == in_row
     assert (used.backoff > 0) is bool(in_row)

@@ -179,7 +179,9 @@ class Loop(RuleBasedStateMachine):
         rows: list[list[Try]] = [[]]
         for attempt in self.shell.tries:
             before = rows[-1][-1] if rows[-1] else None
-            if before is not None and (self._lasted(before, attempt.detected_at) or self._released(before, attempt)):
+            if before is not None and (
+                self._lasted(before, attempt.detected_at) or self._released(before, attempt)
+            ):
                 rows.append([])
             rows[-1].append(attempt)
         return rows

@@ -136,7 +136,12 @@ def test_what_could_not_be_asked_fails_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("config", "own", "seconds"),
-    [(Config(), 0.0, 120), (Config(start_period=60), 0.0, 180), (Config(start_period=60), 90.0, 210), (Config(verify_timeout=5), 20.0, 25)],
+    [
+        (Config(), 0.0, 120),
+        (Config(start_period=60), 0.0, 180),
+        (Config(start_period=60), 90.0, 210),
+        (Config(verify_timeout=5), 20.0, 25),
+    ],
 )
 def test_deadline(config: Config, own: float, seconds: float) -> None:
     """The verify timeout counts from the end of the longer of both start periods."""
