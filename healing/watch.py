@@ -186,9 +186,14 @@ def _container_of(host: Host, event: Event) -> Container | None:
 def _mark(container: Container, event: Event) -> None:
     if event.kind is EventKind.UNPAUSE:
         statuses.mark(container.pk, unpaused_at=event.at)
-    elif event.kind is EventKind.KILL and is_stop_signal(event.signal, container.stop_signal):
-        if event.container_id == container.engine_id and not heals.our_call_covers(container.pk, event.at):
-            statuses.mark(container.pk, stop_signal_at=event.at)
+    elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event):
+        statuses.mark(container.pk, stop_signal_at=event.at)
+
+
+def _is_somebodys_stop(container: Container, event: Event) -> bool:
+    if event.container_id != container.engine_id or not is_stop_signal(event.signal, container.stop_signal):
+        return False
+    return not heals.our_call_covers(container.pk, event.at)
 
 
 def register_wanted(host: Host, engine: Engine) -> list[Container]:

@@ -224,7 +224,8 @@ def _failed(
     look: Seen,
 ) -> list[Next]:
     change = detection.change
-    assert change is not None and change.failure_type is not None
+    assert change is not None
+    assert change.failure_type is not None
     if failure is not None:
         return _still_failing(failure, change.failure_type, change.reason, look.by_event)
     opened = heals.open_failure(

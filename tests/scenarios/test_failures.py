@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_05_a_hopeless_container_is_quarantined_within_its_budget(stack: Stack, 
     assert stack.found(name)["cause"] == "crash loop"
     starts = [at for _, at in engine_events(made.client, container, "start")]
     assert len(starts) == 5, "the first start and four of ours"
-    pauses = [late - early for early, late in zip(starts[1:], starts[2:], strict=False)]
+    pauses = [late - early for early, late in itertools.pairwise(starts[1:])]
     assert pauses == sorted(pauses), pauses
     stack.wait_checks(name, 3)
     assert len(engine_events(made.client, container, "start")) == 5
@@ -182,7 +183,7 @@ def test_33_a_failure_during_a_restart_is_folded_in(stack: Stack, made: Containe
     until(lambda: stack.lifecycle(name) == "quarantined", 60, "it ends in quarantine")
     assert len([row for row in stack.failures(name) if row["is_found"]]) == 1
     calls = [(row["called_at"], row["answered_at"]) for row in stack.attempts(name)]
-    assert all(str(first[1]) <= str(second[0]) for first, second in zip(calls, calls[1:], strict=False)), (
+    assert all(str(first[1]) <= str(second[0]) for first, second in itertools.pairwise(calls)), (
         calls
     )
 
