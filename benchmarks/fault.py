@@ -23,11 +23,18 @@ class Healed:
 
     container: str
     fault_at: float
+    act_at: float | None
     start_at: float
 
     @property
     def milliseconds(self) -> float:
+        """From the fault to the start."""
         return (self.start_at - self.fault_at) * 1000
+
+    @property
+    def reaction(self) -> float | None:
+        """Milliseconds until the engine acted upon what the healer told it; None after a `die`, where a start is all."""
+        return None if self.act_at is None else (self.act_at - self.fault_at) * 1000
 
 
 def heal_one(containers: Containers, healer: Healer, kind: str, name: str) -> Healed:
@@ -39,16 +46,17 @@ def heal_one(containers: Containers, healer: Healer, kind: str, name: str) -> He
     container = containers.run_web(name, labels=LABELS, healthcheck=check)
     healer.wait_known(containers.name(name))
     try:
-        fault_at, start_at = _break_and_time(containers, container, kind)
+        fault_at, act_at, start_at = _break_and_time(containers, container, kind)
         containers.wait_health(container, "healthy")
         healer.wait_settled(containers.name(name))
     finally:
         containers.client.remove_container(container, force=True)
-    return Healed(containers.name(name), fault_at, start_at)
+    return Healed(containers.name(name), fault_at, act_at, start_at)
 
 
-def _break_and_time(containers: Containers, container: str, kind: str) -> tuple[float, float]:
-    wanted = ["health_status", "die", "start"]
+def _break_and_time(containers: Containers, container: str, kind: str) -> tuple[float, float | None, float]:
+    """When the fault was, when the engine sent the stop signal of a restart, when it had started the container."""
+    wanted = ["health_status", "die", "kill", "start"]
     events = containers.client.events(decode=True, filters={"container": container, "event": wanted})
     timer = threading.Timer(DEADLINE, events.close)
     timer.start()
@@ -57,7 +65,9 @@ def _break_and_time(containers: Containers, container: str, kind: str) -> tuple[
             containers.kill_from_outside(container)
         else:
             containers.exec(container, faults.BREAK_HEALTH)
-        return _time_of(events, KINDS[kind]), _time_of(events, "start")
+        fault_at = _time_of(events, KINDS[kind])
+        act_at = None if kind == "die" else _time_of(events, "kill")
+        return fault_at, act_at, _time_of(events, "start")
     finally:
         timer.cancel()
         events.close()

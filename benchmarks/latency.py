@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from benchmarks.fault import KINDS, heal_one
+from benchmarks.fault import KINDS, Healed, heal_one
 from benchmarks.healers import FLOOR, PEER, healer
 from tests.scenarios.stack import MODES
 from tests.testbed.containers import Containers
 
-Samples = Mapping[tuple[str, str], Sequence[float]]
-"""Milliseconds of each fault, by kind of fault and healer."""
+Samples = Mapping[tuple[str, str], Sequence[Healed]]
+"""What was measured, by kind of fault and healer."""
 ROUNDS = 2
 
 
@@ -25,6 +25,7 @@ class Row:
     kind: str
     healer: str
     faults: int
+    reaction: float | None
     p50: float
     p90: float
     floor: float
@@ -58,17 +59,17 @@ class Plan:
 
 def measure(host: str, plan: Plan, say: Callable[[str], None] = print) -> Samples:
     """Run the plan on the engine at `host`."""
-    samples: dict[tuple[str, str], list[float]] = defaultdict(list)
+    samples: dict[tuple[str, str], list[Healed]] = defaultdict(list)
     for kind, name, number in plan.blocks():
         found = _block(host, kind, name, number, plan.peer)
-        say(f"{kind:<10} {name:<11} {' '.join(f'{value:.0f}' for value in found)} ms")
+        say(f"{kind:<10} {name:<11} {' '.join(f'{one.milliseconds:.0f}' for one in found)} ms")
         samples[kind, name] += found
     return samples
 
 
-def _block(host: str, kind: str, name: str, number: int, peer: str) -> list[float]:
+def _block(host: str, kind: str, name: str, number: int, peer: str) -> list[Healed]:
     with closing(_Removing(host)) as made, healer(name, host, KINDS[kind], peer) as running:
-        return [heal_one(made.containers, running, kind, f"{kind}-{i}").milliseconds for i in range(number)]
+        return [heal_one(made.containers, running, kind, f"{kind}-{i}") for i in range(number)]
 
 
 class _Removing:
@@ -83,17 +84,21 @@ class _Removing:
 
 def rows(samples: Samples) -> list[Row]:
     """The result, each kind of fault with its own floor."""
-    return [
-        Row(
-            kind=kind,
-            healer=name,
-            faults=len(values),
-            p50=statistics.median(values),
-            p90=_p90(values),
-            floor=statistics.median(samples[kind, FLOOR]),
-        )
-        for (kind, name), values in samples.items()
-    ]
+    return [_row(kind, name, found, samples[kind, FLOOR]) for (kind, name), found in samples.items()]
+
+
+def _row(kind: str, name: str, found: Sequence[Healed], floor: Sequence[Healed]) -> Row:
+    reactions = [one.reaction for one in found if one.reaction is not None]
+    values = [one.milliseconds for one in found]
+    return Row(
+        kind=kind,
+        healer=name,
+        faults=len(values),
+        reaction=statistics.median(reactions) if reactions else None,
+        p50=statistics.median(values),
+        p90=_p90(values),
+        floor=statistics.median(one.milliseconds for one in floor),
+    )
 
 
 def _p90(values: Sequence[float]) -> float:
@@ -105,12 +110,13 @@ def _p90(values: Sequence[float]) -> float:
 def table(found: Sequence[Row]) -> str:
     """The result in Markdown."""
     lines = [
-        "| fault → start | healer | faults | p50 | p90 | added to the floor | ratio of p50 |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| fault | healer | faults | → engine acts, p50 | → start, p50 | → start, p90 | added to the floor | p50 ÷ floor |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for row in found:
+        reaction = "" if row.reaction is None else f"{row.reaction:.0f} ms"
         lines.append(
-            f"| {row.kind} | {row.healer} | {row.faults} | {row.p50:.0f} ms | {row.p90:.0f} ms "
+            f"| {row.kind} | {row.healer} | {row.faults} | {reaction} | {row.p50:.0f} ms | {row.p90:.0f} ms "
             f"| {row.added:+.0f} ms | {row.ratio:.2f} |"
         )
     return "\n".join(lines)
