@@ -31,6 +31,8 @@ def heal_now(container: Container) -> FailureRecord:
     paused_until, by = config_book().paused(container, now)
     if paused_until is not None:
         raise Refused(f"{container.name}: {by} until {paused_until:%Y-%m-%d %H:%M:%S} UTC; resume it first")
+    if not container.host.enabled:
+        raise Refused(f"{container.name}: its host {container.host.name} is disabled; enable it first")
     with transaction.atomic():
         statuses.release(container)
         failure = heals.open_failures([container.pk]).get(container.pk)

@@ -20,6 +20,7 @@ HEAL_QUEUE = "heal"
 CHECK_QUEUE = "checks"
 CHECK_LIMIT = 120
 STAGE_LIMIT = 300
+HINT_EXPIRES = 10.0
 
 
 def send(task: Any, *args: Any, queue: str, expires: float | None = None, **kwargs: Any) -> None:
@@ -30,13 +31,13 @@ def send(task: Any, *args: Any, queue: str, expires: float | None = None, **kwar
         logger.warning("broker unreachable: %s", error, extra={"action": "hint_lost", "task": task.name})
 
 
-def send_next(following: Next | None, *, early: bool = False) -> None:
-    """Have the next stage of a heal done now. Heals do not expire in a queue."""
+def send_next(following: Next | None, *, early: bool = False, expires: float | None = None) -> None:
+    """Have the next stage of a heal done now. What the tick will find again anyway may expire in a queue."""
     if following is None:
         return
     task = _STAGES[following.stage]
     extra = {"early": True} if early and following.stage is Stage.VERIFY else {}
-    send(task, following.failure_id, queue=HEAL_QUEUE, **extra)
+    send(task, following.failure_id, queue=HEAL_QUEUE, expires=expires, **extra)
 
 
 @shared_task(name="healing.tasks.dispatch_checks", time_limit=60, soft_time_limit=50)
@@ -46,7 +47,8 @@ def dispatch_checks() -> None:
     for host_id, number in work.shards:
         send(check_containers, host_id, number, queue=CHECK_QUEUE, expires=SHARD_LEASE)
     for following in work.heals:
-        send_next(following)
+        # Each tick finds them again: without an end, the hints of busy minutes would pile up.
+        send_next(following, expires=HINT_EXPIRES)
 
 
 @shared_task(name="healing.tasks.check_containers", time_limit=CHECK_LIMIT, soft_time_limit=CHECK_LIMIT - 10)

@@ -13,7 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 from django.db.models import Q
 
 from healing.core.errors import ConfigError, ContainerNotFound, EngineUnreachable, PluginError
@@ -54,6 +60,7 @@ class HostWatcher:
         self._cursor: datetime | None = host.last_event_at
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
+        self._since: datetime | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{host.name}", daemon=True)
 
     def start(self) -> None:
@@ -100,11 +107,16 @@ class HostWatcher:
             return False
         try:
             self._begin(host, engine, info.version)
-            for event in engine.events(self._cursor, IDLE_TIMEOUT):
+            events = engine.events(self._cursor, IDLE_TIMEOUT)
+            if self._stop.is_set():
+                # Told to stop while connecting: this stream is one that `stop` could not close.
+                return True
+            for event in events:
                 self._take(host, engine, event)
                 if self._stop.is_set():
                     break
         except EngineUnreachable as error:
+            self.connected.clear()
             if not self._stop.is_set():
                 self._broken(host, str(error))
         finally:
@@ -120,7 +132,7 @@ class HostWatcher:
         since = self._cursor or now
         self._cursor = since
         Host.objects.filter(pk=host.pk).update(stream_since=now, version=version[:100], last_seen=now)
-        host.stream_since = now
+        host.stream_since = self._since = now
         hosts.beat(f"watch:{self.name}", now)
         self.connected.set()
         register_wanted(host, engine)
@@ -150,7 +162,7 @@ class HostWatcher:
         if self._kept_since is not None and event.at == self._cursor:
             # The engine still had the last event that we know: nothing was missed.
             Host.objects.filter(pk=host.pk).update(stream_since=self._kept_since)
-            host.stream_since = self._kept_since
+            host.stream_since = self._since = self._kept_since
         self._kept_since = None
         container = _container_of(host, event)
         self._memory = remember(self._memory, event, container.stop_signal if container else "")
@@ -168,6 +180,14 @@ class HostWatcher:
         if self._cursor_saved is None or at - self._cursor_saved >= CURSOR_EVERY:
             Host.objects.filter(pk=host.pk).update(last_event_at=at)
             self._cursor_saved = at
+
+    def show_alive(self, now: datetime) -> None:
+        """Show that the stream is held. A call that got no answer has not broken it: since when still stands."""
+        if not self.connected.is_set():
+            return
+        hosts.beat(f"watch:{self.name}", now)
+        lost = Host.objects.filter(pk=self.host_id, stream_since__isnull=True)
+        lost.update(stream_since=self._since)
 
     def flush_cursor(self) -> None:
         """Write the cursor that throttling has held back."""
@@ -204,21 +224,37 @@ def register_wanted(host: Host, engine: Engine) -> list[Container]:
         why = wanted(host, summary.labels) if summary.id not in known else None
         if why is None:
             continue
-        with suppress(ContainerNotFound):
+        try:
             added.append(adopt(host, engine.inspect(summary.id), why))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            _not_registered(summary.name, error)
     return added
+
+
+def _not_registered(name: str, error: Exception) -> None:
+    """One container that cannot be registered must not cost its host the stream: the others go on."""
+    extra = {"action": "not_registered", "container": name}
+    if isinstance(error, ContainerNotFound):
+        logger.debug("gone before it was registered", extra=extra)
+    else:
+        logger.error("cannot be registered: %s", error, extra=extra, exc_info=error)
 
 
 def register_started(host: Host, engine: Engine, event: Event) -> None:
     """A container that nobody knows has started: supervise it from its first second where it is wanted."""
     try:
         snapshot = engine.inspect(event.container_id)
-    except ContainerNotFound:
+        why = wanted(host, snapshot.labels)
+        if why is None:
+            return
+        container = adopt(host, snapshot, why)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        _not_registered(event.name, error)
         return
-    why = wanted(host, snapshot.labels)
-    if why is None:
-        return
-    container = adopt(host, snapshot, why)
     logger.info("registered", extra={"action": "registered", "container": container.name, "why": why})
     check_now([container.pk], by_event=True, with_probes=False)
 
@@ -250,8 +286,7 @@ class Supervisor:
         now = db_now()
         for watcher in self._watchers.values():
             watcher.flush_cursor()
-            if watcher.connected.is_set():
-                hosts.beat(f"watch:{watcher.name}", now)
+            watcher.show_alive(now)
 
     def stop(self) -> None:
         for watcher in self._watchers.values():
@@ -269,7 +304,7 @@ def run(host_names: Iterable[str] | None, stop: threading.Event) -> None:
         close_old_connections()
         try:
             supervisor.step()
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             logger.warning("database: %s", error, extra={"action": "watch_database"})
         stop.wait(SUPERVISE_EVERY)
     supervisor.stop()

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -142,19 +143,20 @@ def worker_parts(app: Celery) -> list[Part]:
 
 
 def _run_worker(app: Celery, name: str, queues: str, threads: int, starting: threading.Lock) -> None:
-    starting.acquire()
-    worker = WorkController(
-        app=app,
-        hostname=f"{name}@{socket.gethostname()}",
-        queues=queues,
-        pool="threads",
-        concurrency=threads,
-        ready_callback=lambda _: starting.release(),
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-    )
-    worker.start()
+    with ExitStack() as turn:
+        turn.enter_context(starting)
+        worker = WorkController(
+            app=app,
+            hostname=f"{name}@{socket.gethostname()}",
+            queues=queues,
+            pool="threads",
+            concurrency=threads,
+            ready_callback=lambda _: turn.close(),
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        worker.start()
 
 
 def _stop_workers() -> None:

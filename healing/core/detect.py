@@ -23,6 +23,10 @@ UP_LONG_ENOUGH = 10.0
 """Seconds a container without anything to ask must be up to count as recovered."""
 EVENT_SLACK = 1.5
 """Seconds that an exit may be old and its events still be under way to us."""
+SHUTDOWN_LASTS = 30.0
+"""An engine that shuts down has stopped its containers by then (its default is 15 s)."""
+CLOCKS_APART = 5.0
+"""An exit that lies farther in our future is not fresh: the engine's clock is wrong, and waiting would not end."""
 
 NO_VERDICT, PASSED, FAILED, UNKNOWN, PARTIAL = "none", "passed", "failed", "unknown", "partial"
 PROBES_NEXT = 1.0
@@ -122,7 +126,7 @@ def _judge_exited(
         return Finding(NO_VERDICT, status.lifecycle, status.message)
     if seen.grace_until is not None and now < seen.grace_until:
         return _wait_exited("stopped; the engine has just come back and goes first", seen.grace_until, now)
-    if status.interrupted_at is not None:
+    if status.interrupted_at is not None and not _ended_meanwhile(snapshot, status.interrupted_at, config):
         return _stopped(snapshot, "stopped together with its engine, and not started again by it")
     ended = snapshot.finished_at
     was_seen = ended is not None and seen.stream_since is not None and ended >= seen.stream_since
@@ -136,14 +140,22 @@ def _judge_exited(
     return _judge_found_stopped(status, snapshot, config, now)
 
 
+def _ended_meanwhile(snapshot: Snapshot, interrupted_at: datetime, config: Config) -> bool:
+    """Whether a job has come to its end while we could not see its engine, too late for the engine's shutdown."""
+    if config.always_running or not is_finished(snapshot) or snapshot.finished_at is None:
+        return False
+    return snapshot.finished_at > interrupted_at + timedelta(seconds=SHUTDOWN_LASTS)
+
+
 def _judge_seen_exit(seen: Seen, snapshot: Snapshot, ended: datetime, now: datetime) -> Finding:
     """An exit while its events were being watched: nobody stopped it."""
-    if not seen.by_event and now - ended < timedelta(seconds=EVENT_SLACK):
+    age = (now - ended).total_seconds()
+    if not seen.by_event and -CLOCKS_APART < age < EVENT_SLACK:
         return _wait_exited("has just exited", ended + timedelta(seconds=EVENT_SLACK), now)
     engine_first = ended + timedelta(seconds=lifecycle.ENGINE_FIRST)
     if (
         lifecycle.engine_restarts(snapshot.restart_policy, snapshot.exit_code, snapshot.restart_count)
-        and now < engine_first
+        and -CLOCKS_APART < age < lifecycle.ENGINE_FIRST
     ):
         return _wait_exited("exited; the engine's restart policy goes first", engine_first, now)
     return _stopped(snapshot, "")
@@ -185,7 +197,8 @@ def _stopped(snapshot: Snapshot, prefix: str) -> Finding:
 def _judge_running(status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime) -> Finding:
     if lifecycle.is_stopping(status, snapshot, now):
         return Finding(NO_VERDICT, Lifecycle.STOPPING, "told to stop by somebody; left alone")
-    uptime = (now - snapshot.started_at).total_seconds() if snapshot.started_at else 0.0
+    # An engine whose clock is ahead starts containers in our future.
+    uptime = max(0.0, (now - snapshot.started_at).total_seconds()) if snapshot.started_at else 0.0
     trouble = _trouble(status, seen, snapshot, config)
     if trouble is not None:
         if uptime < config.start_period:

@@ -49,6 +49,7 @@ class Trial:
     call_ended: bool = True
     may_finish: bool = False
     start_period: float = 0.0
+    answered_at: datetime | None = None
 
 
 def deadline(answered_at: datetime, snapshot: Snapshot | None, config: Config) -> datetime:
@@ -109,7 +110,7 @@ def _judge_running(
     probes: Sequence[ProbeResult],
     now: datetime,
 ) -> Verdict | None:
-    started = snapshot.started_at
+    started = _started_at(trial, snapshot, now)
     up = (now - started).total_seconds() if started else 0.0
     if snapshot.health is EngineHealth.UNHEALTHY:
         return (
@@ -131,9 +132,16 @@ def _judge_running(
     return Verified(f"up for {up:.0f} s") if up >= UP_LONG_ENOUGH else None
 
 
+def _started_at(trial: Trial, snapshot: Snapshot, now: datetime) -> datetime | None:
+    """An engine whose clock is ahead has started it in our future: then the time of its answer counts."""
+    started = snapshot.started_at
+    return trial.answered_at if started is not None and started > now and trial.answered_at else started
+
+
 def _next_look(trial: Trial, snapshot: Snapshot, now: datetime) -> datetime:
-    if not snapshot.health_command.argv and snapshot.started_at is not None:
-        up_at = snapshot.started_at + timedelta(seconds=UP_LONG_ENOUGH)
+    started = _started_at(trial, snapshot, now)
+    if not snapshot.health_command.argv and started is not None:
+        up_at = started + timedelta(seconds=UP_LONG_ENOUGH)
         if up_at > now:
             return up_at
     return now + timedelta(seconds=_pause(trial, min(snapshot.health_command.interval, LONGEST_PAUSE)))

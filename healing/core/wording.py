@@ -45,6 +45,13 @@ def visible(text: str) -> str:
     )
 
 
+def storable(text: str) -> str:
+    """Without what no database stores: NUL, and halves of a character. Whatever a container says goes through here."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65_536 else f"\\U{code:08x}"

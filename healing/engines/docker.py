@@ -143,9 +143,11 @@ class DockerEngine:
 
     def _prefix(self, seconds: float = math.inf) -> str:
         """The path prefix of the API version agreed upon, e.g. "/v1.41"; asks the engine the first time."""
-        if not self._api:
+        api = self._api
+        if not api:
             self._version(min(self._timeout, seconds))
-        return f"/v{self._api}"
+            api = self._api
+        return f"/v{api}"
 
     def _version(self, timeout: float) -> dict[str, Any]:
         """Ask who the engine is, and agree with it on an API version."""

@@ -17,10 +17,12 @@ from healing.core.errors import (
     EngineUnreachable,
     PluginError,
 )
+from healing.core.wording import storable
 from healing.engines.address import Address
 
 MESSAGE_LIMIT = 600
 
+_AMBIGUOUS = ("multiple ids found with provided prefix", "more than one result for container")
 _HTTP_TO_HTTPS = "client sent an http request to an https server"
 _HOSTNAME_MISMATCH = (62, 64)
 _EXPIRED = (9, 10)
@@ -56,7 +58,9 @@ def refusal(status: int, body: bytes, address: Address, what: str) -> PluginErro
     message = engine_message(body)
     if message is None:
         return _foreign_answer(status, body, address)
-    if status == 404 and "page not found" not in message.lower():
+    # A name that is nobody's is taken for the beginning of an id, and of more than one id it is nobody's.
+    is_nobodys = any(words in message.lower() for words in _AMBIGUOUS)
+    if is_nobodys or (status == 404 and "page not found" not in message.lower()):
         return ContainerNotFound(f"{what}: {message}")
     if status == 409:
         return EngineConflict(f"{what}: {message}")
@@ -77,7 +81,7 @@ def engine_message(body: bytes) -> str | None:
         return None
     if not isinstance(decoded, dict) or not isinstance(decoded.get("message"), str):
         return None
-    return str(decoded["message"]).strip()[:MESSAGE_LIMIT]
+    return storable(decoded["message"]).strip()[:MESSAGE_LIMIT]
 
 
 def not_an_engine(address: Address, seen: bytes | str) -> EngineRefused:

@@ -16,6 +16,7 @@ from healing.core.errors import (
     TemporaryError,
 )
 from healing.core.types import ExecResult
+from healing.core.wording import storable
 from healing.engines.docker_actions import DockerActions
 from healing.engines.docker_errors import refusal
 from healing.engines.docker_http import EngineHTTP, Stream
@@ -56,7 +57,7 @@ def run_in_container(
         raise EngineUnreachable(str(error)) from error
     except TimeoutError as error:
         raise TemporaryError(f"{what}: {' '.join(argv)[:100]!r} did not end in time") from error
-    text = output.decode("utf-8", "replace")
+    text = storable(output.decode("utf-8", "replace"))
     if exit_code in (126, 127) and text.startswith(_NOT_STARTED):
         raise PermanentError(f"{what}: {text.strip()}")
     return ExecResult(exit_code, text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from healing.core.wording import storable
+
 LINE_LIMIT = 1000
 
 _HEADER = 8
@@ -54,4 +56,4 @@ def last_lines(body: bytes, tail: int) -> list[str]:
     demultiplexer = Demultiplexer()
     output = b"".join(demultiplexer.feed(body)) + demultiplexer.rest()
     lines = output.decode("utf-8", "replace").splitlines()[-tail:] if tail > 0 else []
-    return [line[:LINE_LIMIT] for line in lines]
+    return [storable(line[:LINE_LIMIT]) for line in lines]

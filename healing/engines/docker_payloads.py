@@ -22,6 +22,7 @@ from healing.core.types import (
     Snapshot,
     Summary,
 )
+from healing.core.wording import storable
 from healing.engines.signals import signal_name
 
 Payload = Mapping[str, Any]
@@ -86,13 +87,13 @@ def parse_health(value: object) -> EngineHealth:
 
 def parse_summary(row: Payload) -> Summary:
     """One row of GET /containers/json. A paused container's row does not tell its health (NONE)."""
-    status = str(row.get("Status") or "")
+    status = _text(row.get("Status"))
     exit_code = _EXIT_CODE.match(status)
     return Summary(
-        id=str(row.get("Id") or ""),
+        id=_text(row.get("Id")),
         name=_listed_name(row),
-        image=str(row.get("Image") or ""),
-        image_id=str(row.get("ImageID") or ""),
+        image=_text(row.get("Image")),
+        image_id=_text(row.get("ImageID")),
         labels=_labels(row.get("Labels")),
         state=parse_state(row.get("State")),
         health=_listed_health(row, status),
@@ -109,16 +110,16 @@ def parse_snapshot(body: Payload) -> Snapshot:
     health = _mapping(state.get("Health") or state.get("Healthcheck"))
     stop_timeout = config.get("StopTimeout")
     return Snapshot(
-        id=str(body.get("Id") or ""),
-        name=str(body.get("Name") or "").lstrip("/"),
-        image=str(config.get("Image") or body.get("ImageName") or ""),
-        image_id=str(body.get("Image") or ""),
+        id=_text(body.get("Id")),
+        name=_text(body.get("Name")).lstrip("/"),
+        image=_text(config.get("Image") or body.get("ImageName")),
+        image_id=_text(body.get("Image")),
         labels=_labels(config.get("Labels")),
         state=parse_state(state.get("Status")),
         health=parse_health(health.get("Status")),
         exit_code=_integer(state.get("ExitCode")),
         oom_killed=bool(state.get("OOMKilled")),
-        error=str(state.get("Error") or ""),
+        error=_text(state.get("Error")),
         pid=_integer(state.get("Pid")),
         created_at=parse_time(body.get("Created")),
         started_at=parse_time(state.get("StartedAt")),
@@ -129,7 +130,7 @@ def parse_snapshot(body: Payload) -> Snapshot:
         stop_timeout=None if stop_timeout is None else float(stop_timeout),
         health_command=_health_command(config),
         health_log=_health_log(health),
-        network_mode=str(host.get("NetworkMode") or ""),
+        network_mode=_text(host.get("NetworkMode")),
         addresses=_addresses(_mapping(body.get("NetworkSettings"))),
         memory_limit=_integer(host.get("Memory")),
         command=_command(body, config),
@@ -173,12 +174,16 @@ def _mapping(value: object) -> Payload:
     return value if isinstance(value, Mapping) else {}
 
 
+def _text(value: object) -> str:
+    return storable(str(value or ""))
+
+
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
 def _labels(value: object) -> dict[str, str]:
-    return {str(key): str(text) for key, text in _mapping(value).items()}
+    return {storable(str(key)): storable(str(text)) for key, text in _mapping(value).items()}
 
 
 def _integer(value: object) -> int:
@@ -249,7 +254,7 @@ def _health_log(health: Payload) -> tuple[HealthLogEntry, ...]:
             start=start,
             end=parse_time(entry.get("End")),
             exit_code=_integer(entry.get("ExitCode")),
-            output=str(entry.get("Output") or ""),
+            output=_text(entry.get("Output")),
         )
         for entry in entries
         if (start := parse_time(entry.get("Start"))) is not None

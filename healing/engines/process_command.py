@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from healing.core.wording import storable
+
 OUTPUT_LIMIT = 4096
 
 _TICK = 0.05
@@ -49,7 +51,7 @@ def run_command(
             ended = not (cancelled and cancelled.is_set()) and _wait(process, until)
         finally:
             end_group(process)
-    text = output.decode("utf-8", "replace")
+    text = storable(output.decode("utf-8", "replace"))
     return CommandResult(shell_code(process.returncode) if ended else None, text)
 
 

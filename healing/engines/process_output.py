@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from healing.core.wording import storable
+
 LINE_LIMIT = 1000
 
 
@@ -30,7 +32,7 @@ def last_lines(path: Path, old: Path, tail: int) -> list[str]:
     if data.count(b"\n") < tail:
         data = _read(old) + data
     lines = data.decode("utf-8", "replace").splitlines()[-tail:]
-    return [line[:LINE_LIMIT] for line in lines]
+    return [storable(line[:LINE_LIMIT]) for line in lines]
 
 
 def _read(path: Path) -> bytes:

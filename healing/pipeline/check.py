@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError
 from django.db.models import F
 
 from healing.core.config import Config
@@ -24,6 +24,7 @@ from healing.pipeline.look import Listing, is_as_before, look_at
 from healing.registration.adoption import adopt
 from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
+from healing.store.durability import settles_later
 from healing.store.heals import Next
 
 logger = logging.getLogger(__name__)
@@ -141,12 +142,31 @@ def _judge_all(
     failing = heals.open_failures([row.pk for row in rows])
     following: list[Next] = []
     for row in rows:
-        look = seen[row.pk]
-        if look.snapshot is not None and look.snapshot.id != row.container.engine_id:
-            adopt(host, look.snapshot, row.container.registered_by)
-            row = HealthStatus.objects.select_related("container").get(pk=row.pk)
-        following += _judge(row, look, book.effective(row.container).warnings, book, failing.get(row.pk))
+        try:
+            following += _judge_one(host, row, seen[row.pk], book, failing.get(row.pk))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # One container that cannot be judged must not cost the others of its host their checks.
+            logger.exception(
+                "check failed", extra={"action": "check_failed", "container": row.container.name}
+            )
+            _put_off(row, book)
     return following
+
+
+def _judge_one(
+    host: Host, row: HealthStatus, look: Seen, book: ConfigBook, failure: FailureRecord | None
+) -> list[Next]:
+    if look.snapshot is not None and look.snapshot.id != row.container.engine_id:
+        adopt(host, look.snapshot, row.container.registered_by)
+        row = HealthStatus.objects.select_related("container").get(pk=row.pk)
+    return _judge(row, look, book.effective(row.container).warnings, book, failure)
+
+
+def _put_off(row: HealthStatus, book: ConfigBook) -> None:
+    later = db_now() + timedelta(seconds=book.config(row.container).check_interval)
+    HealthStatus.objects.filter(pk=row.pk).update(next_check_at=later)
 
 
 def _judge(
@@ -165,9 +185,10 @@ def _judge(
     next_check = now + timedelta(seconds=_pause(detection, config))
     fields = {"last_check_time": now, "next_check_at": next_check, "warnings": list(warnings)}
     fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
-    with transaction.atomic():
+    with settles_later():
         if not statuses.write(row, status, **fields):
             HealthStatus.objects.filter(pk=row.pk).update(next_check_at=F("last_check_time"))
+            hosts.sooner(row.container.host_id, now)
             return []
         _sight(row, detection, now)
         return _react(row, detection, config, failure, now, look)
@@ -202,7 +223,7 @@ def _react(
 ) -> list[Next]:
     change = detection.change
     if change is None:
-        return _at_rest(row, detection, failure, now) if failure is not None else []
+        return _at_rest(detection, config, failure, now) if failure is not None else []
     match change.kind:
         case ChangeKind.FAILED:
             return _failed(row, detection, failure, now, look)
@@ -286,31 +307,44 @@ def _healthy(
         return []
     if failure.stage == Stage.VERIFY:
         return [Next(Stage.VERIFY, failure.pk)]
-    if failure.stage in (Stage.DIAGNOSE, Stage.OBSERVE):
-        _close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now)
+    if _is_waiting(failure) and _close(
+        failure, ActionResult.SUCCESS, "recovered without an action of ours", now
+    ):
         alerts.resolved(failure, config, f"{name} is healthy again", detection.status.message)
     return []
 
 
-def _at_rest(row: HealthStatus, detection: Detection, failure: FailureRecord, now: datetime) -> list[Next]:
+def _is_waiting(failure: FailureRecord) -> bool:
+    """Whether a check may end it: nothing is being done about it, and no person has asked for anything."""
+    return failure.stage in (Stage.DIAGNOSE, Stage.OBSERVE) and not failure.forced
+
+
+def _at_rest(detection: Detection, config: Config, failure: FailureRecord, now: datetime) -> list[Next]:
     """Somebody has stopped or finished a container whose failure is open: there is nothing left to heal."""
-    at_rest = (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED)
-    if detection.status.lifecycle in at_rest and failure.stage in (Stage.DIAGNOSE, Stage.OBSERVE):
-        _close(failure, ActionResult.FAILED, detection.status.message, now, in_success_rate=False)
+    reason = detection.status.message
+    at_rest = detection.status.lifecycle in (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED)
+    if (
+        at_rest
+        and _is_waiting(failure)
+        and _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
+    ):
+        alerts.resolved(failure, config, f"{failure.container_name}: {reason}")
     return []
 
 
 def _gone(failure: FailureRecord | None, config: Config, now: datetime) -> None:
-    if failure is not None:
-        _close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
+    if failure is not None and _close(
+        failure, ActionResult.FAILED, "container removed", now, in_success_rate=False
+    ):
         alerts.resolved(failure, config, f"{failure.container_name} was removed")
 
 
-def _close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: bool) -> None:
-    """Close a failure that no worker holds; one that is held is closed by its holder."""
+def _close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: bool) -> bool:
+    """Close a failure that nobody has taken since it was read; False where its new holder is to see to its end."""
     try:
         heals.close(failure, result, reason, now, fence=failure.fence + 1, **fields)
     except heals.StaleFence:
         logger.info("left to its worker", extra={"action": "close_left", "failure": failure.pk})
-        return
+        return False
     logger.info("failure closed: %s", reason, extra={"action": "failure_closed", "failure": failure.pk})
+    return True

@@ -31,10 +31,12 @@ from healing.core.types import (
 from healing.effective import ConfigBook, config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
-from healing.pipeline.engines import engine_of, find
+from healing.pipeline.engines import find, reachable, retry_in
+from healing.pipeline.handsoff import left_alone
 from healing.pipeline.look import logs
 from healing.store import heals, history, hosts, statuses
 from healing.store.clock import db_now
+from healing.store.durability import settles_later
 from healing.store.heals import Next
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ logger = logging.getLogger(__name__)
 LEASE = 60.0
 RETRY_IN = 5.0
 UNDECIDED_RETRY = 2.0
+LONGEST_WAIT = timedelta(seconds=300)
 EXTRA_HISTORY = 1
 KEPT_DETAILS = ("detected_as", "probes_at_detection", "first")
 
@@ -62,14 +65,12 @@ class Case:
 def run(failure_id: int) -> Next | None:
     """Diagnose and decide. Claims the heal; does nothing where somebody else has it or it is not due."""
     failure = heals.claim(failure_id, Stage.DIAGNOSE, LEASE)
-    if failure is None:
+    if failure is None or left_alone(failure):
         return None
     try:
         case = _gather(failure)
     except (PluginError, ConfigError) as error:
-        heals.move(
-            failure, Stage.DIAGNOSE, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}"
-        )
+        _look_later(failure, error)
         return None
     if case is None:
         _close_gone(failure)
@@ -79,6 +80,12 @@ def run(failure_id: int) -> Next | None:
         return _decide(case, db_now())
     _not_failing(case, standing, db_now())
     return None
+
+
+def _look_later(failure: FailureRecord, error: Exception) -> None:
+    now = db_now()
+    pause = retry_in(failure.container.host, failure.detected_at, now)
+    heals.move(failure, Stage(failure.stage), now + pause, reason=f"could not look: {error}")
 
 
 class Standing(Enum):
@@ -135,7 +142,7 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> None:
 
 def _gather(failure: FailureRecord) -> Case | None:
     container = failure.container
-    engine = engine_of(container.host)
+    engine = reachable(container.host)
     snapshot = find(engine, container)
     if snapshot is None:
         return None
@@ -189,7 +196,8 @@ def _close_gone(failure: FailureRecord) -> None:
 
 def _decide(case: Case, now: datetime) -> Next | None:
     failure = case.failure
-    with transaction.atomic():
+    with settles_later():
+        statuses.lock(failure.container_id)
         decision = decide(case.diagnosis, case.config, _situation(case, now), now)
         heals.write(failure, **_findings(case, decision))
         logger.info(
@@ -259,7 +267,9 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
 
 
 def _wait(case: Case, decision: Decision, now: datetime) -> None:
-    heals.move(case.failure, Stage.DIAGNOSE, decision.not_before or now + timedelta(seconds=RETRY_IN))
+    """Decide again when it is time, and in between in case that the config has changed."""
+    until = decision.not_before or now + timedelta(seconds=RETRY_IN)
+    heals.move(case.failure, Stage.DIAGNOSE, min(until, now + LONGEST_WAIT))
 
 
 def _observe(case: Case, decision: Decision, now: datetime) -> None:
@@ -325,17 +335,18 @@ _COURSES = {
 def observe(failure_id: int) -> Next | None:
     """Look again at a failure that is only watched: is there something to do by now?"""
     failure = heals.claim(failure_id, Stage.OBSERVE, LEASE)
-    if failure is None:
+    if failure is None or left_alone(failure):
         return None
     try:
         case = _gather(failure)
-    except (PluginError, ConfigError):
-        heals.move(failure, Stage.OBSERVE, db_now() + timedelta(seconds=RETRY_IN))
+    except (PluginError, ConfigError) as error:
+        _look_later(failure, error)
         return None
     if case is None:
         _close_gone(failure)
         return None
-    if _standing(case, db_now()) is Standing.FAILING:
+    standing = _standing(case, db_now())
+    if standing is Standing.FAILING:
         return _decide(case, db_now())
-    _not_failing(case, _standing(case, db_now()), db_now())
+    _not_failing(case, standing, db_now())
     return None

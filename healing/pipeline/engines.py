@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from datetime import datetime, timedelta
 
-from healing.core.errors import ContainerNotFound
+from healing.core.errors import ContainerNotFound, EngineUnreachable
 from healing.core.ports import Engine, EngineConfig
 from healing.core.types import Snapshot
 from healing.engines import open_engine
-from healing.models import Container, Host
+from healing.models import Container, Host, HostState
+
+FIRST_RETRY = timedelta(seconds=5)
+LONGEST_RETRY = timedelta(seconds=60)
 
 _lock = threading.Lock()
 _open: dict[int, tuple[EngineConfig, Engine]] = {}
@@ -41,13 +46,36 @@ def engine_of(host: Host) -> Engine:
         return engine
 
 
+def reachable(host: Host) -> Engine:
+    """The engine of a host, for a heal. Raise EngineUnreachable where it is known to be down.
+
+    Whether it is back is for the sweep and the watcher to ask: heals that waited for its silence would take up
+    the workers that other hosts need.
+    """
+    if host.state == HostState.DOWN:
+        raise EngineUnreachable(f"host {host.name} is down: {host.error}")
+    return engine_of(host)
+
+
+def retry_in(host: Host, since: datetime, now: datetime) -> timedelta:
+    """When to look again at a container that could not be looked at since `since`.
+
+    That a host is down is known without asking it. A container whose inspection alone hangs takes a worker for as long
+    as it hangs, so it is asked less and less often.
+    """
+    if host.state == HostState.DOWN:
+        return FIRST_RETRY
+    return min(max(FIRST_RETRY, (now - since) / 4), LONGEST_RETRY)
+
+
 def find(engine: Engine, container: Container) -> Snapshot | None:
     """Inspect by engine id, then by name (a recreate has given it a new id); None where the engine has neither."""
-    for key in (container.engine_id, container.name):
-        if not key:
-            continue
-        try:
-            return engine.inspect(key)
-        except ContainerNotFound:
-            continue
-    return None
+    if container.engine_id:
+        with suppress(ContainerNotFound):
+            return engine.inspect(container.engine_id)
+    try:
+        named = engine.inspect(container.name)
+    except ContainerNotFound:
+        return None
+    # Engines take what is no name for the beginning of an id: a removed `db` is not the container db4c05…
+    return named if named.name == container.name else None

@@ -23,12 +23,16 @@ from healing.core.types import (
     Snapshot,
     Summary,
 )
+from healing.core.wording import storable
 from healing.effective import ConfigBook
 from healing.models import Container, HealthStatus, Host
 from healing.pipeline.engines import find
 from healing.probes import build, run_probes
 from healing.store import hosts
 from healing.store.clock import db_now
+
+MANY_SILENT = 3
+"""So many inspections without an answer in one pass are the engine's silence, whatever else it answers."""
 
 _AT_REST = frozenset({Lifecycle.FINISHED, Lifecycle.STOPPED_BY_HAND, Lifecycle.QUARANTINED})
 
@@ -102,17 +106,23 @@ def look_at(
     by_event: bool = False,
     with_probes: bool = True,
 ) -> dict[int, Seen]:
-    """Inspect each container and ask its probes. An engine that stops answering raises; one bad answer is `unknown`."""
+    """Inspect each container and ask its probes. An engine that stops answering raises; one bad answer is `unknown`.
+
+    An engine can be silent about one container only, whose lock it waits for; then the others are not lost with it.
+    """
     snapshots: dict[int, Snapshot | None] = {}
     seen: dict[int, Seen] = {}
     jobs: dict[int, list[ProbeJob]] = {}
     partial: set[int] = set()
+    silent = 0
     for row in rows:
         try:
             snapshot = find(engine, row.container)
-        except (EngineUnreachable, EngineRefused):
-            raise
         except PluginError as error:
+            is_silent = isinstance(error, (EngineUnreachable, EngineRefused))
+            silent += is_silent
+            if is_silent and (silent >= MANY_SILENT or not _answers(engine)):
+                raise
             seen[row.pk] = Seen(unknown=f"could not look: {error}")
             continue
         snapshots[row.pk] = snapshot
@@ -136,9 +146,18 @@ def look_at(
     return seen
 
 
+def _answers(engine: Engine) -> bool:
+    """Whether the engine as a whole answers."""
+    try:
+        engine.list()
+    except (EngineUnreachable, EngineRefused):
+        return False
+    return True
+
+
 def logs(engine: Engine, snapshot: Snapshot, tail: int = 20) -> tuple[str, ...]:
     """The last log lines, as evidence; empty where the engine cannot say."""
     try:
-        return tuple(engine.logs(snapshot.id, tail))
+        return tuple(storable(line) for line in engine.logs(snapshot.id, tail))
     except PluginError as error:
         return (f"(logs could not be read: {error})",)

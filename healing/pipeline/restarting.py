@@ -19,12 +19,21 @@ from healing.core.errors import (
     PluginError,
 )
 from healing.core.ports import Engine
-from healing.core.types import ActionKind, ActionResult, AlertLevel, EngineState, FailureType, Snapshot
+from healing.core.types import (
+    ActionKind,
+    ActionResult,
+    AlertLevel,
+    EngineHealth,
+    EngineState,
+    FailureType,
+    Snapshot,
+)
 from healing.core.verify import FIRST_LOOK, deadline
 from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
-from healing.pipeline.engines import engine_of, find
+from healing.pipeline.engines import find, reachable
+from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.own_container import is_own_container
 from healing.store import heals, statuses
 from healing.store.clock import db_now
@@ -37,6 +46,8 @@ CALL_SLACK = 20.0
 LEASE_SLACK = 25.0
 RETRY_IN = 5.0
 LOOP_ATTEMPTS = 3
+OUTDATED = timedelta(seconds=600)
+"""A decision that has waited for longer is made anew."""
 
 
 def run(failure_id: int) -> Next | None:
@@ -48,8 +59,12 @@ def run(failure_id: int) -> Next | None:
     if attempt is None or attempt.state not in (AttemptState.INTENDED, AttemptState.CALLED):
         heals.move(failure, Stage.DIAGNOSE, db_now(), reason="no attempt was open")
         return Next(Stage.DIAGNOSE, failure.pk)
+    out = taken_out(failure, forced=_was_forced(attempt))
+    if out:
+        leave(failure, out)
+        return None
     try:
-        engine = engine_of(failure.container.host)
+        engine = reachable(failure.container.host)
         snapshot = find(engine, failure.container)
     except (PluginError, ConfigError) as error:
         heals.move(
@@ -58,11 +73,13 @@ def run(failure_id: int) -> Next | None:
         return None
     if attempt.state == AttemptState.CALLED:
         return _take_over(failure, attempt, snapshot)
-    if snapshot is not None and is_own_container(snapshot.id):
-        _leave_to_another(failure)
-        return None
     why_not = _guard(failure, attempt, snapshot)
     if why_not or snapshot is None:
+        return _withdraw(failure, attempt, why_not)
+    if is_own_container(snapshot.id):
+        _leave_to_another(failure)
+        return None
+    if why_not := _outdated(failure, attempt):
         return _withdraw(failure, attempt, why_not)
     return _call(failure, attempt, engine, snapshot)
 
@@ -84,7 +101,21 @@ def _guard(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) 
         return "stopped by hand meanwhile" if not _was_forced(attempt) else ""
     if snapshot.is_running and lifecycle.is_stopping(status, snapshot, now) and not _was_forced(attempt):
         return "told to stop by somebody meanwhile"
-    return ""
+    return "healthy again meanwhile" if _is_healthy(failure, snapshot) and not _was_forced(attempt) else ""
+
+
+def _is_healthy(failure: FailureRecord, snapshot: Snapshot) -> bool:
+    """Whether the engine's word is enough: where there are probes of ours too, the checks have to tell."""
+    is_healthy = snapshot.state is EngineState.RUNNING and snapshot.health is EngineHealth.HEALTHY
+    return is_healthy and not config_book().probes(failure.container)
+
+
+def _outdated(failure: FailureRecord, attempt: Attempt) -> str:
+    """Why the decision no longer counts, or empty: what our own probes said then may have changed out of our sight."""
+    lost = failure.container.host.state_since
+    if lost is not None and lost > attempt.intent_at:
+        return "the engine was out of reach since the decision"
+    return "decided too long ago" if db_now() - attempt.intent_at > OUTDATED else ""
 
 
 def _leave_to_another(failure: FailureRecord) -> None:

@@ -10,6 +10,7 @@ from django.db.models import F
 
 from healing.core import lifecycle
 from healing.core.config import Config
+from healing.core.detect import EVENT_SLACK
 from healing.core.errors import ConfigError, PluginError
 from healing.core.ports import Engine
 from healing.core.types import (
@@ -28,7 +29,8 @@ from healing.core.verify import NotVerified, Trial, Verified, Wait, verify
 from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
 from healing.pipeline import alerts
-from healing.pipeline.engines import engine_of, find
+from healing.pipeline.engines import find, reachable
+from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.look import probe_all, targets
 from healing.store import heals, statuses
 from healing.store.clock import db_now
@@ -49,9 +51,14 @@ def run(failure_id: int, *, early: bool = False) -> Next | None:
     if attempt is None or attempt.state != AttemptState.VERIFYING:
         heals.move(failure, Stage.DIAGNOSE, db_now())
         return Next(Stage.DIAGNOSE, failure.pk)
+    # Looking touches nothing: only a host that was disabled, and perhaps never answers again, ends it.
+    if out := taken_out(failure, forced=True):
+        leave(failure, out)
+        return None
     config = config_book().config(failure.container)
+    _extend(failure, config)
     try:
-        engine = engine_of(failure.container.host)
+        engine = reachable(failure.container.host)
         snapshot = find(engine, failure.container)
     except (PluginError, ConfigError) as error:
         _postpone(failure, attempt, f"could not look: {error}")
@@ -71,6 +78,14 @@ def run(failure_id: int, *, early: bool = False) -> Next | None:
             return None
 
 
+def _extend(failure: FailureRecord, config: Config) -> None:
+    """Probes that may take long would outlast the lease, and no verification would come to its end."""
+    specs = config_book().probes(failure.container)
+    longest = max([config.check_timeout, *(spec.timeout or 0.0 for spec in specs)])
+    if longest > LEASE / 6:
+        heals.extend(failure, LEASE + config.check_timeout + longest)
+
+
 def _postpone(failure: FailureRecord, attempt: Attempt, reason: str) -> None:
     """Not to be able to look is no answer: the time that passes so does not count against the container."""
     pause = timedelta(seconds=RETRY_IN)
@@ -85,6 +100,7 @@ def _trial(attempt: Attempt, config: Config) -> Trial:
         verify_until=attempt.verify_until or db_now(),
         looks=attempt.looks,
         call_ended=attempt.answered_at is not None,
+        answered_at=attempt.answered_at,
         may_finish=not config.always_running,
         start_period=config.start_period,
     )
@@ -122,6 +138,7 @@ def _verified(
 ) -> None:
     now = db_now()
     with transaction.atomic():
+        statuses.lock(failure.container_id)
         Attempt.objects.filter(pk=attempt.pk).update(
             state=AttemptState.SUCCEEDED, ended_at=now, outcome=reason, answered_at=attempt.answered_at or now
         )
@@ -172,7 +189,8 @@ def _not_verified(
             alerts.resolved(failure, config, f"{failure.container_name} was removed")
             return None
         _note_exit(failure, snapshot)
-        heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=reason)
+        due_at = _news_come(snapshot, now)
+        heals.move(failure, Stage.DIAGNOSE, due_at, action_result=ActionResult.FAILED, reason=reason)
     logger.warning(
         "not healed: %s",
         reason,
@@ -181,14 +199,27 @@ def _not_verified(
     return Next(Stage.DIAGNOSE, failure.pk)
 
 
+def _news_come(snapshot: Snapshot, now: datetime) -> datetime:
+    """When it is known who has ended a container: the engine's events may still be under way to us."""
+    ended = snapshot.finished_at
+    if snapshot.state is not EngineState.EXITED or ended is None:
+        return now
+    return min(max(now, ended + timedelta(seconds=EVENT_SLACK)), now + timedelta(seconds=EVENT_SLACK))
+
+
 def _note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
-    """Remember a quick exit seen here, so that a crash loop is recognised whoever saw its exits."""
+    """Remember the exit seen here: a crash loop is recognised whoever saw its exits, and this one is a failure."""
     row = HealthStatus.objects.get(pk=failure.container_id)
     before = statuses.to_core(row)
     status = heals.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
+    fields: dict[str, object] = {}
+    if snapshot.state is EngineState.EXITED and before.lifecycle is not Lifecycle.QUARANTINED:
+        failures = before.consecutive_failures + 1
+        fields = {"lifecycle": Lifecycle.EXITED, "status": Health.UNHEALTHY, "consecutive_failures": failures}
     HealthStatus.objects.filter(pk=row.pk, version=row.version).update(
         exits=[list(pair) for pair in status.exits],
         started_at=status.started_at,
         ended_at=status.ended_at,
         version=F("version") + 1,
+        **fields,
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from healing.core.ports import Probe
 from healing.core.types import ProbeResult, ProbeTarget, ProbeVerdict
+from healing.core.wording import storable
 
 Job = tuple[Probe, ProbeTarget, float]
 
@@ -46,9 +47,10 @@ async def _run_one(job: Job, gate: asyncio.Semaphore, lag: _LoopLag) -> ProbeRes
             message = f"the probe did not keep its timeout of {timeout:.3g} s"
             return ProbeResult(probe.name, ProbeVerdict.UNKNOWN, message, timeout + GUARD)
         except Exception as error:
-            message = f"the probe itself broke: {type(error).__name__}: {error}"
+            message = storable(f"the probe itself broke: {type(error).__name__}: {error}")
             return ProbeResult(probe.name, ProbeVerdict.UNKNOWN, message)
         lag.beat()
+        result = replace(result, message=storable(result.message))
         return _excuse(result, timeout, lag.total - stood_still)
 
 

@@ -106,7 +106,7 @@ def _adopt(host: Host, snapshot: Snapshot, registered_by: str) -> Container:
 
 def find_row(host: Host, snapshot: Snapshot) -> Container | None:
     """The row of this container: by name; renamed, by engine id; or registered from a Compose file before it ran."""
-    rows = Container.objects.select_for_update().filter(host=host)
+    rows = Container.objects.select_for_update(no_key=True).filter(host=host)
     by_name = rows.filter(name=stable_name(snapshot.name, snapshot.labels)).first()
     return by_name or rows.filter(engine_id=snapshot.id).first() or _announced(host, snapshot)
 

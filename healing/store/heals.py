@@ -16,8 +16,10 @@ from django.db.models import F, Q
 from healing.core.lifecycle import STOP_SLACK
 from healing.core.status import Status
 from healing.core.types import ActionKind, ActionResult, FailureType
-from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, Stage
+from healing.core.wording import storable
+from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, HostState, Stage
 from healing.store.clock import db_now
+from healing.store.durability import settles_later
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
     if not early:
         rows = rows.filter(Q(due_at__isnull=True) | Q(due_at__lte=now))
-    taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
+    with settles_later():
+        taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
     if not taken:
         return None
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
@@ -58,6 +61,7 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
 
 def write(failure: FailureRecord, **fields: Any) -> None:
     """Write fields of a claimed heal; raise StaleFence where the claim is no longer ours."""
+    fields = {name: storable(value) if isinstance(value, str) else value for name, value in fields.items()}
     rows = FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence, resolved_at__isnull=True)
     if not rows.update(**fields):
         raise StaleFence(f"failure #{failure.pk} was taken over by another worker")
@@ -68,6 +72,11 @@ def write(failure: FailureRecord, **fields: Any) -> None:
 def move(failure: FailureRecord, stage: Stage, due_at: datetime | None, **fields: Any) -> None:
     """Go to a stage, due at a time (None: at once), and give the claim back."""
     write(failure, stage=stage, due_at=due_at or db_now(), lease_until=None, **fields)
+
+
+def extend(failure: FailureRecord, seconds: float) -> None:
+    """Keep the claim for so long from now on, where what comes may take longer than the lease."""
+    write(failure, lease_until=db_now() + timedelta(seconds=seconds))
 
 
 def close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: Any) -> None:
@@ -163,10 +172,11 @@ def due(now: datetime, limit: int = 500) -> list[Next]:
 
 
 def under_way() -> int:
-    """Attempts over the whole fleet whose engine call may be going on."""
-    return Attempt.objects.filter(
+    """Attempts over the whole fleet whose engine call may be going on; those that wait for a lost host do nothing."""
+    rows = Attempt.objects.filter(
         state__in=(AttemptState.INTENDED, AttemptState.CALLED), failure__resolved_at__isnull=True
-    ).count()
+    )
+    return rows.filter(container__host__enabled=True).exclude(container__host__state=HostState.DOWN).count()
 
 
 def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:

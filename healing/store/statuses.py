@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Least
 
 from healing.core.status import Status
 from healing.core.types import Health, Lifecycle
@@ -95,16 +96,30 @@ def quarantine(container: Container, now: datetime, until: datetime | None) -> N
     )
 
 
+def lock(container_id: int) -> None:
+    """Hold the row until the transaction ends: whoever writes both takes it before the failure's, as checks do.
+
+    SQLite has one writer at a time anyway.
+    """
+    HealthStatus.objects.select_for_update().filter(pk=container_id).first()
+
+
 def release(container: Container) -> bool:
-    """End a quarantine; False where there was none."""
+    """End a quarantine; False where there was none.
+
+    What it was quarantined for stays a known failure, so that no exit of before is taken for a stop by hand.
+    """
     rows = HealthStatus.objects.filter(pk=container.pk, lifecycle=Lifecycle.QUARANTINED)
     return bool(
         rows.update(
-            lifecycle=Lifecycle.NEW,
+            lifecycle=Case(
+                When(consecutive_failures__gt=0, then=Value(Lifecycle.EXITED.value)),
+                default=Value(Lifecycle.NEW.value),
+            ),
             quarantined_at=None,
             quarantine_until=None,
             released_at=db_now(),
-            consecutive_failures=0,
+            consecutive_failures=Least(F("consecutive_failures"), Value(1)),
             version=F("version") + 1,
         )
     )

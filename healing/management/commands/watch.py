@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from argparse import ArgumentParser
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -24,15 +22,11 @@ class Command(BaseCommand):
     def handle(self, *_: Any, hosts: list[str], **__: Any) -> None:
         from healing import watch
         from healing.models import Host
+        from selfheal_project.up.signals import stop_on_signals
 
         unknown = sorted(set(hosts) - set(Host.objects.values_list("name", flat=True)))
         if unknown:
             raise CommandError(f"There is no host named {', '.join(unknown)}; the admin lists the hosts.")
         stopping = threading.Event()
-
-        def stop(_: int, __: FrameType | None) -> None:
-            stopping.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        watch.run(hosts or None, stopping)
+        with stop_on_signals(stopping):
+            watch.run(hosts or None, stopping)

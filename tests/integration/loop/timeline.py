@@ -18,8 +18,8 @@ from django.utils import timezone
 from healing import tasks
 from healing.effective import forget_book
 from healing.engines.fake import Call, FakeEngine, fake_engine
-from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, HealthStatus, Host
-from healing.store import clock
+from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, HealthStatus, Host, Stage
+from healing.store import clock, hosts
 from healing.watch import HostWatcher
 from selfheal_project.celery import app
 
@@ -104,12 +104,13 @@ class Timeline:
                 self._plan.pop(0)[2]()
 
     def run_until_quiet(self, longest: float, check: Callable[[], None] | None = None) -> None:
-        """Let time pass until all that was planned has happened and nothing has moved for two minutes."""
+        """Let time pass until all that was planned has happened and, for two minutes, nothing has or is to be done."""
         end, quiet_since, before = self.now + timedelta(seconds=longest), self.now, self._state()
         while self.now < end:
             self.run(LONGEST_STEP, check)
             state = self._state()
-            if self._plan or state != before:
+            moving = FailureRecord.objects.filter(resolved_at__isnull=True).exclude(stage=Stage.OBSERVE)
+            if self._plan or state != before or moving.exists():
                 quiet_since, before = self.now, state
             elif self.now - quiet_since > timedelta(minutes=2):
                 return
@@ -122,6 +123,8 @@ class Timeline:
 
     def _settle(self) -> None:
         """Let everything that is due happen, until it brings no new event."""
+        if self._watching:
+            hosts.beat(f"watch:{self.host.name}", self.now)
         for _ in range(30):
             self._take_events()
             tasks.dispatch_checks()
@@ -130,6 +133,8 @@ class Timeline:
         raise AssertionError("events go on and on at one moment")
 
     def _take_events(self) -> None:
+        if self._watching:
+            self._watcher.show_alive(self.now)
         while self._watching and self._position < len(events := self.fake.happened):
             event = events[self._position]
             self._position += 1

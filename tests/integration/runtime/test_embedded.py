@@ -102,6 +102,16 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     assert supervisor.dead == []
 
 
+def test_a_stop_in_the_middle_of_the_start() -> None:
+    """Workers that wait for their turn to start do not wait for one that will never be ready."""
+    supervisor = Supervisor(worker_parts(app), stop_seconds=20)
+    supervisor.stopping.set()
+    begin = time.monotonic()
+    supervisor.run()
+    assert supervisor.still_running() == []
+    assert time.monotonic() - begin < 15
+
+
 def test_every_queue_is_worked_on_by_its_own_threads(seen: Seen) -> None:
     """Each worker takes its own queues and no others."""
     threads = {text: name.rpartition("_")[0] for text, name in seen.notes}
