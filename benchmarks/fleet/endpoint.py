@@ -108,7 +108,7 @@ class Exchange:
         self._logged = False
 
     def begin(self) -> None:
-        if not self.connection.is_open:
+        if self._is_in_vain():
             return
         try:
             self.path = _unversioned(self.request.path)
@@ -126,8 +126,12 @@ class Exchange:
         else:
             work()
 
+    def _is_in_vain(self) -> bool:
+        """Nobody waits for the answer; what was asked to be done is done all the same, as by the engine."""
+        return not self.connection.is_open and self.request.method in ("GET", "HEAD")
+
     def _handle(self) -> None:
-        if not self.connection.is_open:
+        if self._is_in_vain():
             return
         try:
             self.route, handler, argument = routes.find(self.request.method, self.path)

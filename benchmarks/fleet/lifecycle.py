@@ -132,7 +132,7 @@ class Lifecycle:
         at_ns = now()
         container.turn(health, at_ns)
         self.events.emit(container, f"health_status: {health}", at_ns)
-        if health == "healthy":
+        if health == "healthy" and container.relapse is None:
             self.heals.works(container, at_ns)
 
     async def _begin(self, container: Container) -> None:

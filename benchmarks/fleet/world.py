@@ -107,6 +107,8 @@ class World:
         container.sick, container.relapse = False, None
         container.expect_verdict(None)
         self.life.turn(container, "healthy")
+        if container.is_up:
+            self.heals.works(container, now())
 
     def die(
         self,

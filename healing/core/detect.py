@@ -104,10 +104,13 @@ def _judge(
 
 
 def _judge_restarting(status: Status, snapshot: Snapshot, now: datetime) -> Finding:
-    count = lifecycle.quick_exits(status, now)
-    if count < lifecycle.LOOP_EXITS:
+    if not lifecycle.is_crash_loop(status, now):
         return Finding(NO_VERDICT, Lifecycle.RESTARTING, "the engine is restarting it", look_again_in=2.0)
-    text = f"crash loop: ended {count} times soon after its start ({meaning(snapshot.exit_code)})"
+    return _engine_loops(status, f" ({meaning(snapshot.exit_code)})", now)
+
+
+def _engine_loops(status: Status, how: str, now: datetime) -> Finding:
+    text = f"crash loop: ended {lifecycle.quick_exits(status, now)} times soon after its start{how}"
     return Finding(
         FAILED, Lifecycle.RESTARTING, text, FailureType.CONTAINER_ERROR, at_once=True, look_again_in=5.0
     )
@@ -208,13 +211,16 @@ def _judge_running(status: Status, seen: Seen, snapshot: Snapshot, config: Confi
                 f"start period of {config.start_period:g} s: {trouble.message}",
             )
         return trouble
+    loops = lifecycle.is_crash_loop(status, now) and uptime < lifecycle.QUICK_EXIT
+    if loops and snapshot.restart_count:
+        return _engine_loops(status, "; the engine has started it again", now)
     if snapshot.health is EngineHealth.STARTING:
         return Finding(NO_VERDICT, Lifecycle.STARTING, "starting: its HEALTHCHECK has not passed yet")
     if snapshot.health is EngineHealth.UNHEALTHY:
         return Finding(
             NO_VERDICT, Lifecycle.RUNNING, "unhealthy from before its pause; waiting for a newer HEALTHCHECK"
         )
-    if lifecycle.is_crash_loop(status, now) and uptime < lifecycle.QUICK_EXIT:
+    if loops:
         return Finding(
             NO_VERDICT, Lifecycle.STARTING, "up again in a crash loop; not yet for long enough to be trusted"
         )

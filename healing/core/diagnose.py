@@ -112,7 +112,8 @@ def _engine_loop(evidence: Evidence) -> Diagnosis | None:
         return None
     if not lifecycle.is_crash_loop(evidence.status, evidence.now):
         return None
-    text = f"It ends soon after every start ({meaning(snapshot.exit_code)}); the engine keeps restarting it."
+    how = "" if snapshot.is_running else f" ({meaning(snapshot.exit_code)})"
+    text = f"It ends soon after every start{how}; the engine keeps restarting it."
     return Diagnosis(
         "crash loop",
         text,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import F
 
 from healing.core.config import Config
 from healing.core.detect import detect
@@ -187,7 +186,7 @@ def _judge(
     fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
     with settles_later():
         if not statuses.write(row, status, **fields):
-            HealthStatus.objects.filter(pk=row.pk).update(next_check_at=F("last_check_time"))
+            statuses.check_again(row.pk, now)
             hosts.sooner(row.container.host_id, now)
             return []
         _sight(row, detection, now)

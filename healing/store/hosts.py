@@ -67,8 +67,8 @@ def finish_shard(host_id: int, number: int, now: datetime, longest: float = 10.0
 
 
 def sooner(host_id: int, at: datetime) -> None:
-    """Have the host's shard looked at no later than `at`."""
-    rows = CheckShard.objects.filter(host_id=host_id)
+    """Have the host's shard looked at no later than `at`; one that is down is asked at its own pace."""
+    rows = CheckShard.objects.filter(host_id=host_id).exclude(host__state=HostState.DOWN)
     rows.filter(Q(next_due_at__gt=at)).update(next_due_at=at)
 
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Least
 
 from healing.core.status import Status
 from healing.core.types import Health, Lifecycle
-from healing.models import Container, HealthStatus
+from healing.models import Container, HealthStatus, HostState
 from healing.store.clock import db_now
 
 # What a check decides. Of the marks that the watcher sets the stop signals are not among them: they are compared
@@ -60,6 +60,12 @@ def write(row: HealthStatus, status: Status, **fields: Any) -> bool:
 def mark(container_id: int, **marks: datetime | None) -> bool:
     """Set the watcher's marks; a check that looked before them is dropped."""
     return bool(HealthStatus.objects.filter(pk=container_id).update(version=F("version") + 1, **marks))
+
+
+def check_again(container_id: int, now: datetime) -> None:
+    """Have it checked at once, unless its host is down."""
+    rows = HealthStatus.objects.filter(pk=container_id).exclude(container__host__state=HostState.DOWN)
+    rows.update(next_check_at=now)
 
 
 def checked(rows: Iterable[HealthStatus], intervals: dict[int, float], now: datetime) -> None:

@@ -83,7 +83,7 @@ def _ensure_docker(config: EngineConfig) -> None:
 
 def _docker_missing(config: EngineConfig, error: PluginError) -> str:
     path = Path(config.address.removeprefix("unix://"))
-    if config.address.startswith("unix://") and not path.exists():
+    if config.address.startswith("unix://") and not _is_there(path):
         return (
             f"no Docker engine at {config.address}; start one, or set DOCKER_HOST, and start Selfheal again"
         )
@@ -93,6 +93,14 @@ def _docker_missing(config: EngineConfig, error: PluginError) -> str:
             "add the user to the group that owns it (usually docker), log in again and start Selfheal again"
         )
     return f"the Docker engine at {config.address} does not answer: {error}"
+
+
+def _is_there(path: Path) -> bool:
+    """Also true where this user may not even look: the error then says that permission is missing."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
 
 
 def _ensure_processes(home: Path) -> str:

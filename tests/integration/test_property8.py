@@ -59,7 +59,7 @@ class Story:
 
 
 LABELS = st.fixed_dictionaries(
-    {"selfheal.enable": st.just("true"), "selfheal.check_interval": st.sampled_from(["5", "30"])},
+    {"selfheal.enable": st.just("true"), "selfheal.check_interval": st.sampled_from(["10", "30"])},
     optional={
         "selfheal.max_restarts": st.sampled_from(["1", "2", "4"]),
         "selfheal.restart_window": st.sampled_from(["60", "600"]),
@@ -192,7 +192,7 @@ class Property8(TestCase):
     """The property over whole fleets; each example runs in a transaction of its own."""
 
     @settings(
-        max_examples=30,
+        max_examples=25,
         phases=[Phase.explicit, Phase.generate],  # shrinking whole fleets would outlast the test's timeout
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -273,9 +273,7 @@ def recorded_in_detail(failure: FailureRecord) -> None:
     children = list(failure.children.values_list("failure_type", flat=True))
     healed = [attempt for attempt in attempts if attempt.state == AttemptState.SUCCEEDED]
     assert children.count(FailureType.AUTO_RESTART) == len(healed) <= 1
-    refused = [
-        a for a in attempts if a.state == AttemptState.FAILED and a.answered_at == a.ended_at and a.answer
-    ]
+    refused = [a for a in attempts if a.answer and not a.answer.startswith(("accepted", "no answer"))]
     assert children.count(FailureType.RESTART_FAILED) == len(refused)
     quarantined = failure.reason.startswith("quarantined") and not failure.is_trial
     assert children.count(FailureType.RESTART_LIMIT_EXCEEDED) == quarantined

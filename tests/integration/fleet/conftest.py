@@ -19,13 +19,8 @@ from healing.engines.docker import DockerEngine
 
 ONE, TWO = "engine-01", "engine-02"
 TIMEOUT = 1.0
-SETTINGS = FleetSettings(
-    Path(),
-    engines=2,
-    containers=20,
-    health_interval=0.2,
-    pace=Pace(restart_seconds=0.1, starts_per_second=20, exec_seconds=0.01),
-)
+STARTS_PER_SECOND = 20.0
+PACE = Pace(restart_seconds=0.1, starts_per_second=STARTS_PER_SECOND, exec_seconds=0.01)
 
 
 @dataclass
@@ -51,10 +46,7 @@ def first_container(fleet: Fleet) -> str:
 @pytest.fixture
 def scene() -> Iterator[Scene]:
     with tempfile.TemporaryDirectory(prefix="fleet") as folder:
-        settings = FleetSettings(
-            Path(folder), SETTINGS.engines, SETTINGS.containers, {"team": "shop"}, SETTINGS.health_interval,
-            pace=SETTINGS.pace,
-        )  # fmt: skip
+        settings = FleetSettings(Path(folder), 2, 20, {"team": "shop"}, health_interval=0.2, pace=PACE)
         with running(settings) as fleet:
             addresses = fleet.do(lambda fleet: fleet.addresses())
             one, two = (

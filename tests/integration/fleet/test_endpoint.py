@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def client(scene: Scene) -> Iterator[docker.APIClient]:
-    with docker.APIClient(base_url=scene.fleet.do(lambda fleet: fleet.addresses()[ONE]), version="auto") as made:
+    with docker.APIClient(
+        base_url=scene.fleet.do(lambda fleet: fleet.addresses()[ONE]), version="auto"
+    ) as made:
         yield made
 
 
@@ -89,7 +91,11 @@ def test_events_between_two_times_end(client: docker.APIClient, scene: Scene) ->
 def test_requests_follow_each_other_on_one_connection(scene: Scene) -> None:
     """Kept-alive and sent ahead, each is answered in its turn; a list of many is sent in chunks."""
     get = b"GET /v1.41%s HTTP/1.1\r\nHost: docker\r\n%s\r\n"
-    data = get % (b"/_ping", b"") + get % (b"/containers/json?all=1", b"") + get % (b"/_ping", b"Connection: close\r\n")
+    data = (
+        get % (b"/_ping", b"")
+        + get % (b"/containers/json?all=1", b"")
+        + get % (b"/_ping", b"Connection: close\r\n")
+    )
     answer = asked(scene, data)
     assert answer.count(b"HTTP/1.1 200 OK") == 3
     assert b"Transfer-Encoding: chunked" in answer
@@ -143,7 +149,9 @@ def test_every_request_is_logged(scene: Scene) -> None:
     assert report["routes"]["GET /containers/{id}/json"] == 2
     assert report["statuses"]["404"] == 1
     rows = scene.fleet.do(lambda fleet: fleet.endpoint(ONE).log.rows())
-    assert ("GET", "/v1.41/containers/json?all=1", 200) in [(r["method"], r["path"], r["status"]) for r in rows]
+    assert ("GET", "/v1.41/containers/json?all=1", 200) in [
+        (r["method"], r["path"], r["status"]) for r in rows
+    ]
 
 
 def test_old_events_are_pushed_out_by_health_checks(scene: Scene) -> None:
@@ -161,7 +169,17 @@ def test_old_events_are_pushed_out_by_health_checks(scene: Scene) -> None:
 
 def test_the_command_and_its_control_socket(tmp_path: Path) -> None:
     """Another process runs the fleet, is told what to do in JSON, and leaves its logs behind."""
-    command = [sys.executable, "-m", "benchmarks.fleet", "--engines", "2", "--containers", "3", "--dir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.fleet",
+        "--engines",
+        "2",
+        "--containers",
+        "3",
+        "--dir",
+        str(tmp_path),
+    ]
     command += ["--label", "team=shop", "--dump", str(tmp_path / "dump")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -18,13 +18,22 @@ from django.utils import timezone
 from healing import tasks
 from healing.effective import forget_book
 from healing.engines.fake import Call, FakeEngine, fake_engine
-from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, HealthStatus, Host, Stage
+from healing.models import (
+    Attempt,
+    AttemptState,
+    CheckShard,
+    Container,
+    FailureRecord,
+    HealthStatus,
+    Host,
+    Stage,
+)
 from healing.store import clock, hosts
 from healing.watch import HostWatcher
 from selfheal_project.celery import app
 
 BEGIN = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
-LONGEST_STEP = 5.0
+LONGEST_STEP = 10.0
 AT_ONCE = timedelta(milliseconds=50)
 EAGER = {"task_always_eager": True, "task_eager_propagates": True}
 _numbers = itertools.count()
@@ -104,7 +113,7 @@ class Timeline:
                 self._plan.pop(0)[2]()
 
     def run_until_quiet(self, longest: float, check: Callable[[], None] | None = None) -> None:
-        """Let time pass until all that was planned has happened and, for two minutes, nothing has or is to be done."""
+        """Let time pass until all that was planned has happened and, for a minute, nothing has or is to be done."""
         end, quiet_since, before = self.now + timedelta(seconds=longest), self.now, self._state()
         while self.now < end:
             self.run(LONGEST_STEP, check)
@@ -112,7 +121,7 @@ class Timeline:
             moving = FailureRecord.objects.filter(resolved_at__isnull=True).exclude(stage=Stage.OBSERVE)
             if self._plan or state != before or moving.exists():
                 quiet_since, before = self.now, state
-            elif self.now - quiet_since > timedelta(minutes=2):
+            elif self.now - quiet_since > timedelta(minutes=1):
                 return
 
     def calls_of(self, name: str) -> list[Call]:

@@ -192,6 +192,19 @@ def test_up_again_in_a_crash_loop_is_not_trusted() -> None:
     assert kind(look(running(started_at=at(-29)), status, now=at(31))) is ChangeKind.HEALTHY
 
 
+@pytest.mark.parametrize("health", [EngineHealth.NONE, EngineHealth.STARTING])
+def test_a_loop_of_the_engine_is_found_between_two_ends(health: EngineHealth) -> None:
+    """A loop that is only ever seen up, because the engine restarts it at once, is a crash loop all the same."""
+    exits = tuple((at(-s - 15).timestamp(), at(-s).timestamp()) for s in (60, 45, 30))
+    status = healthy_status(exits=exits, started_at=at(-10))
+    looping = running(started_at=at(-10), restart_count=3, health=health)
+    detection = look(looping, status)
+    assert kind(detection) is ChangeKind.FAILED
+    assert detection.change is not None
+    assert detection.change.failure_type is FailureType.CONTAINER_ERROR
+    assert kind(look(looping, detection.status, now=at(51))) is not ChangeKind.FAILED
+
+
 def test_a_look_without_probes_gives_no_good_news() -> None:
     """A hint's look leaves our probes out: it may find a failure, and no recovery; the probes are asked next."""
     status = healthy_status(health=Health.UNHEALTHY, consecutive_failures=3)
