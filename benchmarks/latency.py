@@ -15,7 +15,6 @@ from tests.testbed.containers import Containers
 
 Samples = Mapping[tuple[str, str], Sequence[Healed]]
 """What was measured, by kind of fault and healer."""
-ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +40,24 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure: how many faults of each kind for each healer. `environ` goes to Selfheal."""
+    """What to measure: how many faults of each kind for each healer."""
 
     faults: int = 10
     healers: Sequence[str] = (FLOOR, *MODES)
     kinds: Sequence[str] = tuple(KINDS)
     peer: str = ""
+    turn_back: bool = True
 
     def blocks(self) -> list[tuple[str, str, int]]:
         """(kind, healer, faults) in their order: there and back again, so that a drift of the machine meets all."""
         everybody = [*self.healers, *([PEER] if self.peer else [])]
         there = [(kind, name) for kind in self.kinds for name in everybody if (kind, name) != ("die", PEER)]
-        halves = (self.faults // ROUNDS, self.faults - self.faults // ROUNDS)
-        orders = (there, list(reversed(there)))
-        return [(*block, n) for order, n in zip(orders, halves, strict=True) for block in order if n]
+        first = self.faults // 2 if self.turn_back else self.faults
+        back = there[::-1]
+        return [
+            *((kind, name, first) for kind, name in there if first),
+            *((kind, name, self.faults - first) for kind, name in back if self.faults > first),
+        ]
 
 
 def measure(host: str, plan: Plan, say: Callable[[str], None] = print) -> Samples:

@@ -51,7 +51,9 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     if not early:
         rows = rows.filter(Q(due_at__isnull=True) | Q(due_at__lte=now))
     with settles_later():
-        taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
+        taken = rows.update(
+            fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner()
+        )
     if not taken:
         return None
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})

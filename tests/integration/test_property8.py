@@ -192,7 +192,7 @@ class Property8(TestCase):
     """The property over whole fleets; each example runs in a transaction of its own."""
 
     @settings(
-        max_examples=25,
+        max_examples=20,
         phases=[Phase.explicit, Phase.generate],  # shrinking whole fleets would outlast the test's timeout
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )

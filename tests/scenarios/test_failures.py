@@ -183,9 +183,7 @@ def test_33_a_failure_during_a_restart_is_folded_in(stack: Stack, made: Containe
     until(lambda: stack.lifecycle(name) == "quarantined", 60, "it ends in quarantine")
     assert len([row for row in stack.failures(name) if row["is_found"]]) == 1
     calls = [(row["called_at"], row["answered_at"]) for row in stack.attempts(name)]
-    assert all(str(first[1]) <= str(second[0]) for first, second in itertools.pairwise(calls)), (
-        calls
-    )
+    assert all(str(first[1]) <= str(second[0]) for first, second in itertools.pairwise(calls)), calls
 
 
 def test_34_a_full_disk_is_critical_and_tried_once(stack: Stack, made: Containers) -> None:

@@ -67,6 +67,10 @@ class Timeline:
         forget_book()
 
     @property
+    def begin(self) -> datetime:
+        return BEGIN
+
+    @property
     def now(self) -> datetime:
         return timezone.now()
 

@@ -435,3 +435,26 @@ class TestTelling:
         assert FailureRecord.objects.get(container=container, is_found=True).resolved_at is not None
         kinds = list(Notification.objects.order_by("created_at").values_list("kind", flat=True))
         assert kinds == ["firing", "resolved"]
+
+
+class TestAsking:
+    def test_heal_now_on_a_disabled_host_is_refused(self, timeline: Timeline) -> None:
+        """What would be ended at once is said so at once."""
+        (container,) = started(timeline, "web")
+        timeline.host.enabled = False
+        timeline.host.save()
+
+        with pytest.raises(commands.Refused, match="is disabled; enable it first"):
+            commands.heal_now(Container.objects.get(pk=container.pk))
+        assert not FailureRecord.objects.exists()
+
+    def test_heal_now_reaches_a_container_that_is_not_monitored(self, timeline: Timeline) -> None:
+        """A person may have restarted and verified what nobody watches."""
+        (container,) = started(timeline, "web")
+        container.monitored = False
+        container.save()
+        failure = commands.heal_now(Container.objects.get(pk=container.pk))
+        timeline.run(30)
+
+        failure.refresh_from_db()
+        assert touched(timeline) == ["restart"] and failure.action_result == "success"
