@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -12,6 +13,8 @@ from typing import TypeVar
 import hypothesis
 import pytest
 import redis
+from django.apps import apps
+from pytest_django.plugin import blocking_manager_key
 
 from tests.testbed.containers import Containers
 from tests.testbed.engine import Engine, docker_engine
@@ -47,6 +50,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"skipped in CI: {item.nodeid}: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """A test that commits empties the database behind it: put back what migrations had filled in."""
+    result = yield
+    marker = item.get_closest_marker("django_db")
+    commits = "transactional_db" in getattr(item, "fixturenames", ()) or "live_server" in getattr(
+        item, "fixturenames", ()
+    )
+    if commits or (marker is not None and marker.kwargs.get("transaction")):
+        with item.config.stash[blocking_manager_key].unblock():
+            for module in ("healing.migrations.0002_profiles", "notifications.migrations.0002_log_channel"):
+                importlib.import_module(module).create(apps, None)
+    return result
 
 
 @contextlib.contextmanager

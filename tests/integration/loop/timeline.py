@@ -1,15 +1,17 @@
 """The whole loop on the fake engine, in one thread and in time that the test moves.
 
 Everything is the product's: the watcher takes the engine's events, the tick dispatches, Celery's tasks run the stages
-one after the other in the caller. Only the clock and the queue are not: tasks run at once (Celery's eager mode).
+one after the other in the caller. Only the clock and the queue are not: messages wait in a list, oldest first.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import time_machine
@@ -30,12 +32,10 @@ from healing.models import (
 )
 from healing.store import clock, hosts
 from healing.watch import HostWatcher
-from selfheal_project.celery import app
 
 BEGIN = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 LONGEST_STEP = 10.0
 AT_ONCE = timedelta(milliseconds=50)
-EAGER = {"task_always_eager": True, "task_eager_propagates": True}
 _numbers = itertools.count()
 
 
@@ -52,8 +52,9 @@ class Timeline:
     def __enter__(self) -> Timeline:
         self._clock = self._traveller.start()
         self._patch.start()
-        self._queueing = {name: app.conf[name] for name in EAGER}
-        app.conf.update(EAGER)
+        self._messages: deque[Callable[[], None]] = deque()
+        self._sending = mock.patch.object(tasks, "send", self._send)
+        self._sending.start()
         forget_book()
         name = f"timeline-{next(_numbers)}"
         self.fake: FakeEngine = fake_engine(name)
@@ -61,7 +62,7 @@ class Timeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        app.conf.update(self._queueing)
+        self._sending.stop()
         self._patch.stop()
         self._traveller.stop()
         forget_book()
@@ -134,6 +135,14 @@ class Timeline:
         ids |= set(Container.objects.filter(name=name).values_list("engine_id", flat=True))
         return [c for c in self.fake.calls if c.method in ("start", "restart") and c.container_id in ids]
 
+    def _send(self, task: Any, *args: Any, queue: str, expires: float | None = None, **kwargs: Any) -> None:
+        self._messages.append(lambda: task.run(*args, **kwargs))
+
+    def _work(self) -> None:
+        """Do what the messages ask for, and what follows from it."""
+        while self._messages:
+            self._messages.popleft()()
+
     def _settle(self) -> None:
         """Let everything that is due happen, until it brings no new event."""
         if self._watching:
@@ -141,6 +150,7 @@ class Timeline:
         for _ in range(30):
             self._take_events()
             tasks.dispatch_checks()
+            self._work()
             if not self._watching or len(self.fake.happened) == self._position:
                 return
         raise AssertionError("events go on and on at one moment")
@@ -152,6 +162,7 @@ class Timeline:
             event = events[self._position]
             self._position += 1
             self._watcher._take(Host.objects.get(pk=self.host.pk), self.fake, event)
+            self._work()
 
     def _next(self) -> datetime:
         """When something is due next, or a few seconds from now."""

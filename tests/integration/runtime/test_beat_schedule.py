@@ -66,6 +66,7 @@ def test_the_tick_follows_the_environment(settings: Any) -> None:
     assert seconds("tick") == 1.5
 
 
+@pytest.mark.django_db(transaction=True)
 def test_beat_finds_them_and_their_expiry() -> None:
     """The scheduler that runs in every mode sends the tick with its expiry, to its queue."""
     ensure_schedule()
