@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: up demo test bench lint format venv venv-dev
+.PHONY: up demo test faults bench lint format venv venv-dev
 .DEFAULT_GOAL := up
 
 # Everything in one process, on 127.0.0.1:$PORT (8000).
@@ -16,6 +16,11 @@ demo: venv
 test: venv-dev
 	@$(VENV_PYTHON) -m tests.testbed.install
 	@exec $(VENV_PYTHON) -m tests.testbed.run
+
+# Real processes killed at the worst moment; a part of `make test`.
+faults: venv-dev
+	@$(VENV_PYTHON) -m tests.testbed.install
+	@exec $(VENV_PYTHON) -m tests.testbed.run -- tests/faults
 
 # Latency, a trace and idle costs on a private engine, about ten minutes; ARGS=--write puts them into docs/performance.md.
 bench: venv-dev

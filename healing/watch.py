@@ -171,7 +171,7 @@ class HostWatcher:
                 register_started(host, engine, event)
         else:
             _mark(container, event)
-            if event.kind in HINTS and container.monitored:
+            if event.kind in HINTS and container.monitored and not _is_our_doing(container, event):
                 check_now([container.pk], by_event=True, with_probes=False)
         self._save_cursor(host, event.at)
 
@@ -208,6 +208,12 @@ def _mark(container: Container, event: Event) -> None:
         statuses.mark(container.pk, unpaused_at=event.at)
     elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event):
         statuses.mark(container.pk, stop_signal_at=event.at)
+
+
+def _is_our_doing(container: Container, event: Event) -> bool:
+    """A death or a start that our own restart has just caused: its heal looks by itself, and a check would be in its way."""
+    caused = event.kind in (EventKind.DIE, EventKind.START)
+    return caused and heals.our_call_covers(container.pk, event.at, slack=0.0)
 
 
 def _is_somebodys_stop(container: Container, event: Event) -> bool:

@@ -127,7 +127,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_TASK_ROUTES = {
     "healing.tasks.check_containers": {"queue": "checks"},
-    "healing.tasks.check_hint": {"queue": "heal"},
+    "healing.tasks.observe": {"queue": "heal"},
     "healing.tasks.diagnose": {"queue": "heal"},
     "healing.tasks.restart": {"queue": "heal"},
     "healing.tasks.verify": {"queue": "heal"},

@@ -223,12 +223,10 @@ def _ended_by_us(container_id: int, started: float, ended: float) -> bool:
     return is_the_run and ended >= call.called_at.timestamp()
 
 
-def our_call_covers(container_id: int, at: datetime) -> bool:
-    """Whether an engine event of that time was caused by an attempt of ours."""
-    slack = timedelta(seconds=1)
-    calls = Attempt.objects.filter(
-        container_id=container_id, called_at__isnull=False, called_at__lte=at + slack
-    )
+def our_call_covers(container_id: int, at: datetime, slack: float = 1.0) -> bool:
+    """Whether an engine event of that time was caused by an attempt of ours; `slack` seconds for clocks that differ."""
+    latest = at + timedelta(seconds=slack)
+    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False, called_at__lte=latest)
     call = calls.order_by("-called_at").first()
     if call is None or call.called_at is None:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -231,6 +232,7 @@ def running(mode: str, docker_host: str, **environ: str) -> Iterator[Stack]:
             stack.start()
             yield stack
         finally:
+            services.callback(shutil.rmtree, home, ignore_errors=True)
             if stack.child is not None and stack.child.running():
                 stack.child.send(signal.SIGCONT)
             stack.stop()

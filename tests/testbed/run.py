@@ -46,7 +46,9 @@ def parts(postgres: str) -> list[Part]:
     return [
         Part("parallel, SQLite", ("tests/unit", "tests/contract", "tests/integration"), PARALLEL),
         Part("parallel, PostgreSQL", ("tests/integration",), (*PARALLEL, *ONCE), on_postgres),
-        Part("serial", ("tests/scenarios", "tests/e2e")),
+        Part("scenarios", ("tests/scenarios", "tests/faults"), ("-n", "3", "--dist", "loadfile")),
+        Part("e2e", ("tests/e2e",), ("-n", "2", "--dist", "loadfile")),
+        Part("alone", ("tests/alone",)),  # what measures time
     ]
 
 

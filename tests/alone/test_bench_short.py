@@ -30,7 +30,13 @@ def test_a_trace_shows_every_step_of_a_heal(own_engine: Engine) -> None:
     """The records and times that a trace is made of are written, and in their order."""
     (found,) = trace.measure(own_engine.host, "embedded", "unhealthy", 1)
     assert set(found) == set(trace.STEPS)
-    steps = ["event received by the watcher", "intent", "call committed", "engine has started it", "verified"]
+    steps = [
+        "event received by the watcher",
+        "evidence is gathered",
+        "guard has passed",
+        "engine has started it",
+        "verified",
+    ]
     assert [found[step] for step in steps] == sorted(found[step] for step in steps)
 
 
