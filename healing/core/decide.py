@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,10 +12,14 @@ from healing.core.diagnose import Diagnosis
 from healing.core.limits import Budget
 from healing.core.status import Status
 from healing.core.types import EngineHealth, EngineState, Snapshot
+from healing.core.window import Window
 
 FLEET_CEILING = 64
 """Heals under way over the whole fleet."""
 OBSERVE_EVERY = 10.0
+SLOW_START = "slow start"
+ROOM_AGAIN = 5.0
+"""Seconds until a heal that found no room asks again, where no other has ended and handed its place on."""
 
 
 class Course(StrEnum):
@@ -38,6 +42,7 @@ class Situation:
     paused_until: datetime | None = None
     paused_by: str = ""
     heals_under_way: int = 0
+    window: Window = field(default_factory=Window)
     attempts_made: int = 0
     forced: bool = False
     is_trial: bool = False
@@ -155,6 +160,18 @@ def _trial(situation: Situation, now: datetime) -> Decision | None:
     return None
 
 
+def _slow_start(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    """Rule of the storm: the host's window has room, or the heal waits for one under way to end."""
+    window, in_row = situation.window, situation.budget.in_row
+    if situation.forced or window.has_room(in_row, now):
+        return None
+    if in_row:
+        why = "another container of this host is at a later attempt"
+    else:
+        why = f"{window.first} heals of this host are under way or not verified (window {window.size_at(now):.0f})"
+    return Decision(Course.WAIT, f"{SLOW_START}: {why}", now + timedelta(seconds=ROOM_AGAIN))
+
+
 def _ceiling(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
     if situation.heals_under_way < FLEET_CEILING:
         return None
@@ -165,4 +182,14 @@ def _ceiling(_: Diagnosis, config: Config, situation: Situation, now: datetime) 
     )
 
 
-_RULES = (_nothing_wrong, _swarm, _paused, _not_ours, _start_period, _hardly_helps, _limits, _ceiling)
+_RULES = (
+    _nothing_wrong,
+    _swarm,
+    _paused,
+    _not_ours,
+    _start_period,
+    _hardly_helps,
+    _limits,
+    _slow_start,
+    _ceiling,
+)

@@ -13,17 +13,17 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from healing.core.errors import ContainerNotFound, EngineRefused
+from healing.core.errors import ContainerNotFound, EngineRefused, PluginError
 from healing.core.ports import EngineConfig
 from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
 from healing.engines.docker_actions import DockerActions
 from healing.engines.docker_connect import Connector, check_tls
 from healing.engines.docker_errors import not_an_engine, refusal
-from healing.engines.docker_events import EventReader, events_query
+from healing.engines.docker_events import IN_FLIGHT, EventReader, events_query, history_query, newest_after
 from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
 from healing.engines.docker_logs import last_lines
@@ -32,6 +32,7 @@ from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_su
 # What this module was written against; an engine that is older, or no longer speaks it, sets its own.
 NEWEST_API = (1, 51)
 PING_TIMEOUT = 3.0
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -88,12 +89,12 @@ class DockerEngine:
         The stream is open when this returns, and has no gap after it: also without `since` the engine is asked
         for what happens after its present.
         """
-        now = parse_time(_mapping(self._get("/info", "info")).get("SystemTime"))
+        now = self._now()
         query = events_query(since, now)
         stream = self._http.stream(
             "GET", f"{self._prefix()}/events", "event stream", self._timeout, query=query
         )
-        reader = EventReader(stream, self._http.address, self._ping, idle_timeout)
+        reader = EventReader(stream, self._http.address, self._missed, idle_timeout, now or since or _EPOCH)
         with self._lock:
             self._readers.add(reader)
         return self._read(reader)
@@ -115,8 +116,23 @@ class DockerEngine:
             with self._lock:
                 self._readers.discard(reader)
 
-    def _ping(self) -> None:
-        self._http.get("/_ping", "ping", min(PING_TIMEOUT, self._timeout))
+    def _now(self) -> datetime | None:
+        """The engine's clock, where it tells."""
+        return parse_time(_mapping(self._get("/info", "info")).get("SystemTime"))
+
+    def _missed(self, last_at: datetime) -> Event | None:
+        """An event that the engine remembers and its stream has not brought. Raise EngineUnreachable where it is silent."""
+        timeout = min(PING_TIMEOUT, self._timeout)
+        self._http.get("/_ping", "ping", timeout)
+        try:
+            now = self._now()
+            if now is None or now - IN_FLIGHT <= last_at:
+                return None
+            query = history_query(last_at, now)
+            body, _ = self._http.get(f"{self._prefix()}/events", "event history", timeout, query)
+        except PluginError:
+            return None  # it lives, and does not tell: the stream is given the benefit of the doubt
+        return newest_after(last_at, body.splitlines())
 
     def _get(self, path: str, what: str, query: dict[str, str] | None = None) -> Any:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healing.core.errors import EngineUnreachable
@@ -24,6 +24,21 @@ _ACTIONS = sorted({kind.value.partition(":")[0] for kind in EventKind})
 FILTERS = json.dumps({"type": ["container"], "event": _ACTIONS})
 
 
+IN_FLIGHT = timedelta(seconds=1)
+"""An event so young may still be on its way through a stream that works."""
+
+
+def history_query(since: datetime, now: datetime) -> dict[str, str]:
+    """The query for the events after `since` that a stream which works has brought by `now`; it ends by itself."""
+    return events_query(since, now) | {"until": _nanoseconds(now - IN_FLIGHT)}
+
+
+def newest_after(since: datetime, lines: Iterable[bytes]) -> Event | None:
+    """The newest event of an answer that is later than `since`."""
+    events = [event for event in map(_decode, lines) if event is not None and event.at > since]
+    return max(events, key=lambda event: event.at, default=None)
+
+
 def events_query(since: datetime | None, now: datetime | None) -> dict[str, str]:
     """The query of GET /events. A `since` in the engine's future (its clock went back) becomes its present, `now`."""
     query = {"filters": FILTERS}
@@ -37,11 +52,17 @@ class EventReader:
     """Iterates over the events of an open stream until `close`, which may come from another thread."""
 
     def __init__(
-        self, stream: Stream, address: Address, ping: Callable[[], object], idle_timeout: float
+        self,
+        stream: Stream,
+        address: Address,
+        missed: Callable[[datetime], Event | None],
+        idle_timeout: float,
+        opened_at: datetime,
     ) -> None:
         self._stream = stream
         self._address = address
-        self._ping = ping
+        self._missed = missed
+        self._last_at = opened_at
         self._idle_timeout = idle_timeout
         self._closing = False
         stream.watch(idle_timeout, self._ask_whether_alive)
@@ -51,6 +72,7 @@ class EventReader:
             while line := self._readline():
                 event = _decode(line)
                 if event is not None:
+                    self._last_at = max(self._last_at, event.at)
                     yield event
         finally:
             self._stream.close()
@@ -70,9 +92,15 @@ class EventReader:
             raise transport_error(self._address, error, self._idle_timeout) from error
 
     def _ask_whether_alive(self) -> None:
-        """Raise EngineUnreachable where the engine no longer answers on another connection."""
-        if not self._closing:
-            self._ping()
+        """Raise EngineUnreachable where the engine no longer answers on another connection, or tells of an event
+        there that has not come through here: a stream can be dead while its engine lives."""
+        if self._closing:
+            return
+        event = self._missed(self._last_at)
+        if event is not None:
+            raise EngineUnreachable(
+                f"the event stream of {self._address} is dead: it did not bring {event.kind.value} of {event.name}"
+            )
 
 
 def _decode(line: bytes) -> Event | None:

@@ -103,6 +103,10 @@ class Host(Scope):
     )
     last_event_at = models.DateTimeField(null=True, blank=True, editable=False)
     grace_until = models.DateTimeField(null=True, blank=True, editable=False)
+    heal_window = models.FloatField(
+        default=8.0, editable=False, help_text="Heals that may be under way or not yet verified at once."
+    )
+    heal_window_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["name"]

@@ -28,13 +28,14 @@ from healing.core.types import (
     ProbeVerdict,
     Snapshot,
 )
+from healing.core.window import Window
 from healing.effective import ConfigBook, config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import find, reachable, retry_in
 from healing.pipeline.handsoff import left_alone
 from healing.pipeline.look import logs
-from healing.store import heals, history, hosts, statuses
+from healing.store import heals, history, hosts, statuses, windows
 from healing.store.clock import db_now
 from healing.store.durability import settles_later
 from healing.store.heals import Next
@@ -197,8 +198,9 @@ def _close_gone(failure: FailureRecord) -> None:
 def _decide(case: Case, now: datetime) -> Next | None:
     failure = case.failure
     with settles_later():
+        window = windows.locked(failure.container.host_id)
         statuses.lock(failure.container_id)
-        decision = decide(case.diagnosis, case.config, _situation(case, now), now)
+        decision = decide(case.diagnosis, case.config, _situation(case, now, window), now)
         heals.write(failure, **_findings(case, decision))
         logger.info(
             "%s: %s",
@@ -209,7 +211,7 @@ def _decide(case: Case, now: datetime) -> Next | None:
         return _COURSES[decision.course](case, decision, now)
 
 
-def _situation(case: Case, now: datetime) -> Situation:
+def _situation(case: Case, now: datetime, window: Window | None = None) -> Situation:
     failure = case.failure
     paused_until, paused_by = case.book.paused(failure.container, now)
     return Situation(
@@ -219,6 +221,7 @@ def _situation(case: Case, now: datetime) -> Situation:
         paused_until=paused_until,
         paused_by=paused_by,
         heals_under_way=heals.under_way(),
+        window=window or Window(),
         attempts_made=failure.attempts.count(),
         forced=failure.forced,
         is_trial=failure.is_trial,

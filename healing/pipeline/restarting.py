@@ -29,13 +29,14 @@ from healing.core.types import (
     Snapshot,
 )
 from healing.core.verify import FIRST_LOOK, deadline
+from healing.core.window import after_failed
 from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import find, reachable
 from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.own_container import is_own_container
-from healing.store import heals, statuses
+from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
 
@@ -239,6 +240,8 @@ def _refused(failure: FailureRecord, attempt: Attempt, answer: str, *, unreachab
                 f"{failure.error_message}\nThe engine answered: {answer}",
             )
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=answer)
+    if attempt.row_number <= 1 and not unreachable:
+        windows.move(failure.container.host_id, after_failed, now)
     logger.warning("restart failed: %s", answer, extra={"action": "restart_failed", "failure": failure.pk})
     return Next(Stage.DIAGNOSE, failure.pk)
 

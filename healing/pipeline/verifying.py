@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -26,13 +27,14 @@ from healing.core.types import (
     Snapshot,
 )
 from healing.core.verify import NotVerified, Trial, Verified, Wait, verify
+from healing.core.window import after_failed, after_verified
 from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import find, reachable
 from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.look import probe_all, targets
-from healing.store import heals, statuses
+from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
 
@@ -153,11 +155,23 @@ def _verified(
         if failure.is_trial:
             alerts.quarantine_ended(failure.container, config, f"{title} and out of quarantine")
         alerts.resolved(failure, config, title, text)
+    _move_window(failure, attempt, after_verified)
     logger.info(
         "healed: %s",
         reason,
         extra={"action": "healed", "container": failure.container_name, "failure": failure.pk},
     )
+
+
+def _move_window(failure: FailureRecord, attempt: Attempt, by: Callable[[float], float]) -> None:
+    """Only first attempts move it: a hopeless container would hold its host at one.
+
+    In a transaction of its own, after the heal's: elsewhere the host is locked before what runs on it.
+    """
+    if attempt.row_number <= 1:
+        windows.move(failure.container.host_id, by, db_now())
+    else:
+        windows.hand_on(failure.container.host_id, db_now())
 
 
 def _set_healthy(failure: FailureRecord, snapshot: Snapshot | None, reason: str, now: datetime) -> None:
@@ -191,6 +205,7 @@ def _not_verified(
         _note_exit(failure, snapshot)
         due_at = _news_come(snapshot, now)
         heals.move(failure, Stage.DIAGNOSE, due_at, action_result=ActionResult.FAILED, reason=reason)
+    _move_window(failure, attempt, after_failed)
     logger.warning(
         "not healed: %s",
         reason,

@@ -19,7 +19,8 @@ _HEAD_END = b"\r\n\r\n"
 class Rule:
     """What to do with requests whose "METHOD /path" matches, at most `times` times.
 
-    `status` answers in the engine's place; `hold` forwards, and keeps the answer back until it is set.
+    `status` answers in the engine's place; `hold` forwards, and keeps the answer back until it is set, all of it or
+    what comes `after` so many pieces.
     """
 
     pattern: str
@@ -27,6 +28,7 @@ class Rule:
     status: int = 0
     message: str = "the proxy says no"
     hold: threading.Event | None = None
+    after: int = 0
 
 
 @dataclass
@@ -101,9 +103,11 @@ class EngineProxy:
             engine.connect(self.upstream.removeprefix("unix://"))
             engine.sendall(request)
             threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
+            passed = 0
             while chunk := engine.recv(65536):
-                if rule is not None and rule.hold is not None:
+                if rule is not None and rule.hold is not None and passed >= rule.after:
                     rule.hold.wait(120)
+                passed += 1
                 for old, new in self.rewrite.items():
                     chunk = chunk.replace(old, new)
                 client.sendall(chunk)

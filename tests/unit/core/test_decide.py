@@ -11,6 +11,7 @@ from healing.core.config import Config
 from healing.core.decide import FLEET_CEILING, Course, Decision, Situation, decide
 from healing.core.diagnose import Diagnosis
 from healing.core.types import EngineHealth, EngineState, FailureType
+from healing.core.window import Window
 from tests.unit.core.build import NOW, at, exited, healthy_status, room, running, unhealthy
 
 DIAGNOSIS = Diagnosis("health check failing", "It fails.", FailureType.HEALTH_CHECK_FAILED)
@@ -46,6 +47,12 @@ FORBIDDEN = {
     "auto_restart off": ({"config": Config(auto_restart=False)}, Course.OBSERVE, "auto_restart is off"),
     "disk full": ({"diagnosis": DISK, "attempts_made": 1}, Course.OBSERVE, "tried 1 time and"),
     "fleet ceiling": ({"heals_under_way": FLEET_CEILING}, Course.WAIT, "ceiling 64"),
+    "slow start": ({"window": Window(4.0, at(-5), first=4)}, Course.WAIT, "window 4"),
+    "slow start of a later attempt": (
+        {"window": Window(repeated=1), "budget": room(in_row=1)},
+        Course.WAIT,
+        "at a later attempt",
+    ),
     "back-off": ({"budget": room(in_row=1, backoff=10.0, not_before=at(4))}, Course.WAIT, "back-off of 10 s"),
     "window spent": ({"budget": room(in_window=5, in_row=1)}, Course.QUARANTINE, "5 restarts within 300 s"),
     "row spent": ({"budget": room(in_row=5)}, Course.QUARANTINE, "5 restarts in a row"),
@@ -84,6 +91,8 @@ SKIPPED = (
     "stopped by hand",
     "being stopped",
     "start period",
+    "slow start",
+    "slow start of a later attempt",
 )
 
 
@@ -102,6 +111,8 @@ def test_a_persons_demand(name: str) -> None:
     [
         ({"paused_until": at(-1)}, Course.ACT),
         ({"heals_under_way": FLEET_CEILING - 1}, Course.ACT),
+        ({"window": Window(4.0, at(-5), first=3, repeated=1)}, Course.ACT),
+        ({"window": Window(first=8), "budget": room(in_row=1)}, Course.ACT),
         ({"budget": room(in_row=1, backoff=10.0, not_before=NOW)}, Course.ACT),
         ({"budget": room(in_window=4, in_row=4)}, Course.ACT),
         ({"snapshot": unhealthy(started_at=at(-60)), "config": Config(start_period=60)}, Course.ACT),
