@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 BEAT_PAUSE = 2.0
-WORKERS = {"heal": ("heal", 4), "checks": ("checks", 4), "other": ("alerts,default", 2)}
+WORKERS = {"heal": ("heal", 8), "checks": ("checks", 4), "other": ("alerts,default", 2)}
 """Worker -> (its queues, its threads): apart, so that a heal never waits behind checks."""
 
 

@@ -15,10 +15,10 @@ from healing.core.ports import Engine
 from healing.core.status import ChangeKind, Detection, Seen
 from healing.core.types import ActionResult, AlertLevel, FailureType, Health, Lifecycle, ProbeResult
 from healing.effective import ConfigBook, config_book
-from healing.models import Container, FailureRecord, HealthStatus, Host, Stage
+from healing.models import Container, FailureRecord, HealthStatus, Host, HostState, Stage
 from healing.pipeline import alerts
 from healing.pipeline import hosts as host_stage
-from healing.pipeline.engines import engine_of
+from healing.pipeline.engines import confirm_back, engine_of
 from healing.pipeline.look import Listing, is_as_before, look_at
 from healing.registration.adoption import adopt
 from healing.store import heals, hosts, statuses
@@ -67,6 +67,8 @@ def _sweep(host: Host, now: datetime) -> list[Next]:
     book = config_book()
     due = [row for row in statuses.of_host(host.pk) if row.next_check_at is None or row.next_check_at <= now]
     try:
+        if host.state == HostState.DOWN:
+            confirm_back(host)
         engine = engine_of(host)
         listing = Listing.of(engine)
     except (EngineUnreachable, EngineRefused, ConfigError) as error:

@@ -15,6 +15,7 @@ from healing.models import Container, Host, HostState
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(seconds=60)
 
+CONFIRM_TIMEOUT = 5.0
 _lock = threading.Lock()
 _open: dict[int, tuple[EngineConfig, Engine]] = {}
 
@@ -66,6 +67,18 @@ def retry_in(host: Host, since: datetime, now: datetime) -> timedelta:
     if host.state == HostState.DOWN:
         return FIRST_RETRY
     return min(max(FIRST_RETRY, (now - since) / 4), LONGEST_RETRY)
+
+
+def confirm_back(host: Host) -> None:
+    """Whether an engine that was away takes new connections. Raise EngineUnreachable or EngineRefused where not.
+
+    One that shuts down still answers through connections that it has kept.
+    """
+    fresh = open_engine(config_of(host, CONFIRM_TIMEOUT))
+    try:
+        fresh.info()
+    finally:
+        fresh.close()
 
 
 def find(engine: Engine, container: Container) -> Snapshot | None:

@@ -85,10 +85,13 @@ def test_05_a_hopeless_container_is_quarantined_within_its_budget(stack: Stack, 
     stack.wait_alerts(name, ["warning", "error", "critical"])
     assert stack.lifecycle(name) == "quarantined"
     assert stack.found(name)["cause"] == "crash loop"
-    starts = [at for _, at in engine_events(made.client, container, "start")]
-    assert len(starts) == 5, "the first start and four of ours"
-    pauses = [late - early for early, late in itertools.pairwise(starts[1:])]
-    assert pauses == sorted(pauses), pauses
+    lives = engine_events(made.client, container, "start", "die")
+    assert [kind for kind, _ in lives] == ["start", "die"] * 5, "the first start and four of ours"
+    deaths, starts = [at for _, at in lives[1::2]], [at for _, at in lives[2::2]]
+    pauses = [start - death for death, start in zip(deaths, starts, strict=False)]
+    planned = [attempt["backoff"] for attempt in stack.attempts(name)]
+    assert planned == [0, 1, 2, 4]
+    assert all(pause >= least for pause, least in zip(pauses, planned, strict=True)), pauses
     stack.wait_checks(name, 3)
     assert len(engine_events(made.client, container, "start")) == 5
     assert stack.alerts(name) == ["warning", "error", "critical"]
