@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from healing.core.config import Config
-from healing.core.detect import UP_LONG_ENOUGH, health_message, is_finished
+from healing.core.detect import UP_LONG_ENOUGH, health_message
 from healing.core.exitcodes import meaning
+from healing.core.exits import is_finished
 from healing.core.types import EngineHealth, EngineState, ExecResult, ProbeResult, ProbeVerdict, Snapshot
 
 FIRST_LOOK = 1.0

@@ -1,4 +1,4 @@
-"""Check containers: look, detect, write what changed; open failures and close those that are over."""
+"""Check containers: look, detect, write what changed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from healing.core.config import Config
 from healing.core.detect import detect
 from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable
 from healing.core.ports import Engine
-from healing.core.status import ChangeKind, Detection, Seen
-from healing.core.types import ActionResult, AlertLevel, FailureType, Health, Lifecycle, ProbeResult
+from healing.core.status import Detection, Seen
+from healing.core.types import Health, Lifecycle
 from healing.effective import ConfigBook, config_book
-from healing.models import Container, FailureRecord, HealthStatus, Host, HostState, Stage
+from healing.models import Container, FailureRecord, HealthStatus, Host, HostState
 from healing.pipeline import alerts
 from healing.pipeline import hosts as host_stage
 from healing.pipeline.engines import confirm_back, engine_of
 from healing.pipeline.look import Listing, is_as_before, look_at
+from healing.pipeline.reacting import react
 from healing.registration.adoption import adopt
 from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
@@ -192,7 +193,7 @@ def _judge(
             hosts.sooner(row.container.host_id, now)
             return []
         _sight(row, detection, now)
-        return _react(row, detection, config, failure, now, look)
+        return react(row, detection, config, failure, now, look)
 
 
 def _pause(detection: Detection, config: Config) -> float:
@@ -212,140 +213,3 @@ def _sight(row: HealthStatus, detection: Detection, now: datetime) -> None:
             alerts.trouble(row.container, detection.status.message)
     elif row.status == Health.UNKNOWN and hosts.end_trouble(key, now):
         alerts.trouble_over(row.container)
-
-
-def _react(
-    row: HealthStatus,
-    detection: Detection,
-    config: Config,
-    failure: FailureRecord | None,
-    now: datetime,
-    look: Seen,
-) -> list[Next]:
-    change = detection.change
-    if change is None:
-        return _at_rest(detection, config, failure, now) if failure is not None else []
-    match change.kind:
-        case ChangeKind.FAILED:
-            return _failed(row, detection, failure, now, look)
-        case ChangeKind.HEALTHY:
-            return _healthy(row, detection, config, failure, now)
-        case ChangeKind.GONE:
-            _gone(failure, config, now)
-        case ChangeKind.LEFT_ALONE:
-            title = f"{row.container.name} was found stopped and is left alone"
-            alerts.container(row.container, config, AlertLevel.WARNING, title, change.reason)
-    return []
-
-
-def _failed(
-    row: HealthStatus,
-    detection: Detection,
-    failure: FailureRecord | None,
-    now: datetime,
-    look: Seen,
-) -> list[Next]:
-    change = detection.change
-    assert change is not None
-    assert change.failure_type is not None
-    if failure is not None:
-        return _still_failing(failure, change.failure_type, change.reason, look.by_event)
-    opened = heals.open_failure(
-        row.container,
-        now,
-        failure_type=change.failure_type,
-        error_message=change.reason,
-        is_trial=change.is_trial,
-        details={
-            "detected_as": change.failure_type,
-            "probes_at_detection": [_probe_fact(probe) for probe in look.probes],
-        },
-    )
-    if opened is None:
-        return []
-    logger.warning(
-        "failure found: %s",
-        change.reason,
-        extra={"action": "failure_found", "container": row.container.name, "failure": opened.pk},
-    )
-    return [Next(Stage.DIAGNOSE, opened.pk)]
-
-
-def _probe_fact(probe: ProbeResult) -> dict[str, object]:
-    return {"name": probe.name, "verdict": probe.verdict, "message": probe.message, "hung": probe.hung}
-
-
-def _still_failing(
-    failure: FailureRecord, failure_type: FailureType, reason: str, by_event: bool
-) -> list[Next]:
-    """A second failure while one is open is folded in; a stage that waits for news is given it."""
-    if failure.stage == Stage.VERIFY and by_event:
-        return [Next(Stage.VERIFY, failure.pk)]
-    if failure.stage == Stage.OBSERVE and failure.details.get("detected_as") != failure_type:
-        return _fails_otherwise(failure, failure_type, reason)
-    return []
-
-
-def _fails_otherwise(failure: FailureRecord, failure_type: FailureType, reason: str) -> list[Next]:
-    """What is only watched now fails in another way: diagnosed anew."""
-    FailureRecord.objects.filter(pk=failure.pk, stage=Stage.OBSERVE, resolved_at__isnull=True).update(
-        stage=Stage.DIAGNOSE,
-        due_at=db_now(),
-        failure_type=failure_type,
-        error_message=reason,
-        details={**failure.details, "detected_as": failure_type},
-    )
-    return [Next(Stage.DIAGNOSE, failure.pk)]
-
-
-def _healthy(
-    row: HealthStatus, detection: Detection, config: Config, failure: FailureRecord | None, now: datetime
-) -> list[Next]:
-    name = row.container.name
-    if failure is None:
-        if row.lifecycle == Lifecycle.QUARANTINED:
-            alerts.quarantine_ended(row.container, config, f"{name} is healthy again and out of quarantine")
-        return []
-    if failure.stage == Stage.VERIFY:
-        return [Next(Stage.VERIFY, failure.pk)]
-    if _is_waiting(failure) and _close(
-        failure, ActionResult.SUCCESS, "recovered without an action of ours", now
-    ):
-        alerts.resolved(failure, config, f"{name} is healthy again", detection.status.message)
-    return []
-
-
-def _is_waiting(failure: FailureRecord) -> bool:
-    """Whether a check may end it: nothing is being done about it, and no person has asked for anything."""
-    return failure.stage in (Stage.DIAGNOSE, Stage.OBSERVE) and not failure.forced
-
-
-def _at_rest(detection: Detection, config: Config, failure: FailureRecord, now: datetime) -> list[Next]:
-    """Somebody has stopped or finished a container whose failure is open: there is nothing left to heal."""
-    reason = detection.status.message
-    at_rest = detection.status.lifecycle in (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED)
-    if (
-        at_rest
-        and _is_waiting(failure)
-        and _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
-    ):
-        alerts.resolved(failure, config, f"{failure.container_name}: {reason}")
-    return []
-
-
-def _gone(failure: FailureRecord | None, config: Config, now: datetime) -> None:
-    if failure is not None and _close(
-        failure, ActionResult.FAILED, "container removed", now, in_success_rate=False
-    ):
-        alerts.resolved(failure, config, f"{failure.container_name} was removed")
-
-
-def _close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: bool) -> bool:
-    """Close a failure that nobody has taken since it was read; False where its new holder is to see to its end."""
-    try:
-        heals.close(failure, result, reason, now, fence=failure.fence + 1, **fields)
-    except heals.StaleFence:
-        logger.info("left to its worker", extra={"action": "close_left", "failure": failure.pk})
-        return False
-    logger.info("failure closed: %s", reason, extra={"action": "failure_closed", "failure": failure.pk})
-    return True

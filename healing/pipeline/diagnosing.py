@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 
 from django.db import transaction
 
 from healing.core import lifecycle
-from healing.core.config import Config
 from healing.core.decide import Course, Decision, Situation, decide
-from healing.core.detect import detect
-from healing.core.diagnose import Diagnosis, Evidence, diagnose
 from healing.core.errors import ConfigError, PluginError
-from healing.core.limits import Budget, attempts_in_row, budget
-from healing.core.status import ChangeKind, Seen, Status
-from healing.core.types import (
-    ActionKind,
-    ActionResult,
-    AlertLevel,
-    EngineState,
-    FailureType,
-    Health,
-    ProbeResult,
-    ProbeVerdict,
-    Snapshot,
-)
+from healing.core.types import ActionKind, ActionResult, AlertLevel, FailureType
 from healing.core.window import Window
-from healing.effective import ConfigBook, config_book
-from healing.models import Attempt, AttemptState, FailureRecord, Stage
+from healing.effective import config_book
+from healing.models import Attempt, FailureRecord, Stage
 from healing.pipeline import alerts
-from healing.pipeline.engines import find, reachable, retry_in
+from healing.pipeline.case import Case, Standing, gather, standing_of
+from healing.pipeline.engines import retry_in
 from healing.pipeline.handsoff import left_alone
-from healing.pipeline.look import logs
-from healing.store import heals, history, hosts, statuses, windows
+from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.durability import settles_later
 from healing.store.heals import Next
@@ -46,37 +29,32 @@ LEASE = 60.0
 RETRY_IN = 5.0
 UNDECIDED_RETRY = 2.0
 LONGEST_WAIT = timedelta(seconds=300)
-EXTRA_HISTORY = 1
 KEPT_DETAILS = ("detected_as", "probes_at_detection", "first")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One failure with all that was found out about it."""
-
-    failure: FailureRecord
-    snapshot: Snapshot
-    status: Status
-    config: Config
-    book: ConfigBook
-    diagnosis: Diagnosis
-    budget: Budget
 
 
 def run(failure_id: int) -> Next | None:
     """Diagnose and decide. Claims the heal; does nothing where somebody else has it or it is not due."""
-    failure = heals.claim(failure_id, Stage.DIAGNOSE, LEASE)
+    return _go(failure_id, Stage.DIAGNOSE)
+
+
+def observe(failure_id: int) -> Next | None:
+    """Look again at a failure that is only watched: is there something to do by now?"""
+    return _go(failure_id, Stage.OBSERVE)
+
+
+def _go(failure_id: int, stage: Stage) -> Next | None:
+    failure = heals.claim(failure_id, stage, LEASE)
     if failure is None or left_alone(failure):
         return None
     try:
-        case = _gather(failure)
+        case = gather(failure)
     except (PluginError, ConfigError) as error:
         _look_later(failure, error)
         return None
     if case is None:
         _close_gone(failure)
         return None
-    standing = _standing(case, db_now())
+    standing = standing_of(case, db_now())
     if standing is Standing.FAILING or failure.forced:
         return _decide(case, db_now())
     _not_failing(case, standing, db_now())
@@ -87,45 +65,6 @@ def _look_later(failure: FailureRecord, error: Exception) -> None:
     now = db_now()
     pause = retry_in(failure.container.host, failure.detected_at, now)
     heals.move(failure, Stage(failure.stage), now + pause, reason=f"could not look: {error}")
-
-
-class Standing(Enum):
-    """How a container stands by the time its failure is diagnosed: it may have recovered, or be on its way."""
-
-    FAILING = "failing"
-    UNDECIDED = "undecided"
-    RECOVERED = "recovered"
-
-
-def _standing(case: Case, now: datetime) -> Standing:
-    """Judged as a check judges, except that our own probes were the check's business and are not asked again."""
-    container = case.failure.container
-    host = container.host
-    probed = bool(case.book.probes(container))
-    seen = Seen(
-        case.snapshot,
-        stream_since=hosts.watched_since(host, now),
-        grace_until=host.grace_until,
-        by_event=True,
-        partial=probed,
-    )
-    change = detect(statuses.to_core(container.health), seen, case.config, now).change
-    if change is not None and change.kind is ChangeKind.FAILED:
-        return Standing.FAILING
-    if change is not None and change.kind is ChangeKind.HEALTHY:
-        return Standing.RECOVERED
-    if probed and container.health.status == Health.UNHEALTHY and case.snapshot.state is EngineState.RUNNING:
-        return Standing.FAILING
-    return Standing.FAILING if _attempt_failed(case) else Standing.UNDECIDED
-
-
-def _attempt_failed(case: Case) -> bool:
-    """Whether our last attempt was found not to have worked, and nobody has started the container since."""
-    last = case.failure.attempts.order_by("-number").first()
-    if last is None or last.state != AttemptState.FAILED or last.ended_at is None:
-        return False
-    started = case.snapshot.started_at
-    return not (case.snapshot.is_running and started is not None and started > last.ended_at)
 
 
 def _not_failing(case: Case, standing: Standing, now: datetime) -> None:
@@ -139,52 +78,6 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> None:
             _close(case, rested, now)
         else:
             heals.move(failure, Stage(failure.stage), now + timedelta(seconds=UNDECIDED_RETRY))
-
-
-def _gather(failure: FailureRecord) -> Case | None:
-    container = failure.container
-    engine = reachable(container.host)
-    snapshot = find(engine, container)
-    if snapshot is None:
-        return None
-    book = config_book()
-    config = book.config(container)
-    before = statuses.to_core(container.health)
-    status = heals.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
-    now = db_now()
-    past = history.past_attempts(container, config.max_restarts + EXTRA_HISTORY)
-    lines = () if snapshot.health.value == "unhealthy" and snapshot.is_running else logs(engine, snapshot)
-    diagnosis = diagnose(
-        Evidence(
-            failure_type=FailureType(failure.failure_type),
-            detected_message=failure.error_message,
-            snapshot=snapshot,
-            status=status,
-            now=now,
-            logs=lines,
-            probes=_probes(failure),
-            attempts_in_row=attempts_in_row(past, failure.detected_at, container.health.released_at),
-            previous_image_id=container.previous_image_id,
-            image_changed_at=container.image_changed_at,
-            start_error=_start_error(failure),
-        )
-    )
-    spent = budget(past, failure.detected_at, config, now, container.health.released_at)
-    return Case(failure, snapshot, status, config, book, diagnosis, spent)
-
-
-def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:
-    """What our probes said when the failure was found, kept with the record by the check."""
-    rows = failure.details.get("probes_at_detection", [])
-    return tuple(
-        ProbeResult(r["name"], ProbeVerdict(r["verdict"]), r["message"], hung=r["hung"]) for r in rows
-    )
-
-
-def _start_error(failure: FailureRecord) -> str:
-    last = failure.attempts.order_by("-number").first()
-    refused = last is not None and last.state == AttemptState.FAILED and last.answered_at == last.ended_at
-    return last.answer if refused and last is not None else ""
 
 
 def _close_gone(failure: FailureRecord) -> None:
@@ -333,23 +226,3 @@ _COURSES = {
     Course.CLOSE: _close,
     Course.QUARANTINE: _quarantine,
 }
-
-
-def observe(failure_id: int) -> Next | None:
-    """Look again at a failure that is only watched: is there something to do by now?"""
-    failure = heals.claim(failure_id, Stage.OBSERVE, LEASE)
-    if failure is None or left_alone(failure):
-        return None
-    try:
-        case = _gather(failure)
-    except (PluginError, ConfigError) as error:
-        _look_later(failure, error)
-        return None
-    if case is None:
-        _close_gone(failure)
-        return None
-    standing = _standing(case, db_now())
-    if standing is Standing.FAILING:
-        return _decide(case, db_now())
-    _not_failing(case, standing, db_now())
-    return None

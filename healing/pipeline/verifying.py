@@ -11,8 +11,8 @@ from django.db.models import F
 
 from healing.core import lifecycle
 from healing.core.config import Config
-from healing.core.detect import EVENT_SLACK
 from healing.core.errors import ConfigError, PluginError
+from healing.core.exits import EVENT_SLACK
 from healing.core.ports import Engine
 from healing.core.types import (
     ActionKind,

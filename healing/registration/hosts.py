@@ -5,13 +5,13 @@ from __future__ import annotations
 from healing.core.errors import ConfigError
 from healing.core.ports import Engine, EngineConfig
 from healing.engines import open_engine
-from healing.models import Host
+from healing.models import EngineKind, Host
 
 HOW_TO_ADD = "add one in the admin under Hosts"
 
 
 def choose_host(name: str | None) -> Host:
-    """The host of this name; without a name the only one. Raise ConfigError with the hosts there are."""
+    """The host of this name; without a name the only one, local processes apart. Raise ConfigError with those there are."""
     known = {host.name: host for host in Host.objects.all()}
     listed = f"the hosts are {', '.join(known)}" if known else "there is no host yet"
     if name:
@@ -20,9 +20,10 @@ def choose_host(name: str | None) -> Host:
         return known[name]
     if not known:
         raise ConfigError("host", f"{listed}; {HOW_TO_ADD}")
-    if len(known) > 1:
+    engines = [host for host in known.values() if host.engine_kind != EngineKind.PROCESS] or [*known.values()]
+    if len(engines) > 1:
         raise ConfigError("host", f"{listed}; choose one with --host NAME")
-    return next(iter(known.values()))
+    return engines[0]
 
 
 def engine_of(host: Host) -> Engine:

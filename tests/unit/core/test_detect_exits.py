@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from healing.core.config import Config, EngineVerdicts, FoundStopped
-from healing.core.detect import EVENT_SLACK
+from healing.core.exits import EVENT_SLACK
 from healing.core.lifecycle import ENGINE_FIRST
 from healing.core.status import ChangeKind, Detection, Status
 from healing.core.types import EngineState, FailureType, Health, Lifecycle, RestartPolicy

@@ -1,0 +1,122 @@
+"""One failure with everything that is found out about it, and how its container stands by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from healing.core import lifecycle
+from healing.core.config import Config
+from healing.core.detect import detect
+from healing.core.diagnose import Diagnosis, Evidence, diagnose
+from healing.core.limits import Budget, attempts_in_row, budget
+from healing.core.status import ChangeKind, Seen, Status
+from healing.core.types import EngineState, FailureType, Health, ProbeResult, ProbeVerdict, Snapshot
+from healing.effective import ConfigBook, config_book
+from healing.models import AttemptState, FailureRecord
+from healing.pipeline.engines import find, reachable
+from healing.pipeline.look import logs
+from healing.store import heals, history, hosts, statuses
+from healing.store.clock import db_now
+
+EXTRA_HISTORY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One failure with all that was found out about it."""
+
+    failure: FailureRecord
+    snapshot: Snapshot
+    status: Status
+    config: Config
+    book: ConfigBook
+    diagnosis: Diagnosis
+    budget: Budget
+
+
+def gather(failure: FailureRecord) -> Case | None:
+    """Look, and diagnose; None where the engine has no such container. Raise what the engine raises."""
+    container = failure.container
+    engine = reachable(container.host)
+    snapshot = find(engine, container)
+    if snapshot is None:
+        return None
+    book = config_book()
+    config = book.config(container)
+    before = statuses.to_core(container.health)
+    status = heals.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
+    now = db_now()
+    past = history.past_attempts(container, config.max_restarts + EXTRA_HISTORY)
+    lines = () if snapshot.health.value == "unhealthy" and snapshot.is_running else logs(engine, snapshot)
+    diagnosis = diagnose(
+        Evidence(
+            failure_type=FailureType(failure.failure_type),
+            detected_message=failure.error_message,
+            snapshot=snapshot,
+            status=status,
+            now=now,
+            logs=lines,
+            probes=_probes(failure),
+            attempts_in_row=attempts_in_row(past, failure.detected_at, container.health.released_at),
+            previous_image_id=container.previous_image_id,
+            image_changed_at=container.image_changed_at,
+            start_error=_start_error(failure),
+        )
+    )
+    spent = budget(past, failure.detected_at, config, now, container.health.released_at)
+    return Case(failure, snapshot, status, config, book, diagnosis, spent)
+
+
+def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:
+    """What our probes said when the failure was found, kept with the record by the check."""
+    rows = failure.details.get("probes_at_detection", [])
+    return tuple(
+        ProbeResult(r["name"], ProbeVerdict(r["verdict"]), r["message"], hung=r["hung"]) for r in rows
+    )
+
+
+def _start_error(failure: FailureRecord) -> str:
+    last = failure.attempts.order_by("-number").first()
+    refused = last is not None and last.state == AttemptState.FAILED and last.answered_at == last.ended_at
+    return last.answer if refused and last is not None else ""
+
+
+class Standing(Enum):
+    """How a container stands by the time its failure is diagnosed: it may have recovered, or be on its way."""
+
+    FAILING = "failing"
+    UNDECIDED = "undecided"
+    RECOVERED = "recovered"
+
+
+def standing_of(case: Case, now: datetime) -> Standing:
+    """Judged as a check judges, except that our own probes were the check's business and are not asked again."""
+    container = case.failure.container
+    host = container.host
+    probed = bool(case.book.probes(container))
+    seen = Seen(
+        case.snapshot,
+        stream_since=hosts.watched_since(host, now),
+        grace_until=host.grace_until,
+        by_event=True,
+        partial=probed,
+    )
+    change = detect(statuses.to_core(container.health), seen, case.config, now).change
+    if change is not None and change.kind is ChangeKind.FAILED:
+        return Standing.FAILING
+    if change is not None and change.kind is ChangeKind.HEALTHY:
+        return Standing.RECOVERED
+    if probed and container.health.status == Health.UNHEALTHY and case.snapshot.state is EngineState.RUNNING:
+        return Standing.FAILING
+    return Standing.FAILING if _attempt_failed(case) else Standing.UNDECIDED
+
+
+def _attempt_failed(case: Case) -> bool:
+    """Whether our last attempt was found not to have worked, and nobody has started the container since."""
+    last = case.failure.attempts.order_by("-number").first()
+    if last is None or last.state != AttemptState.FAILED or last.ended_at is None:
+        return False
+    started = case.snapshot.started_at
+    return not (case.snapshot.is_running and started is not None and started > last.ended_at)
