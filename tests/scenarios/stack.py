@@ -39,16 +39,17 @@ class Stack:
     environ: dict[str, str] = field(default_factory=dict)
     child: Child | None = None
     port: int = 0
+    flower_port: int = 0
 
     def start(self) -> None:
         """Start, or start again on the same state; returns when the web answers and the events are watched."""
-        self.port = free_port()
+        self.port, self.flower_port = free_port(), free_port()
         env = {k: v for k, v in os.environ.items() if not k.startswith(("SELFHEAL_", "DJANGO_", "CELERY_"))}
         env |= {
             "SELFHEAL_HOME": str(self.home),
             "DOCKER_HOST": self.docker_host,
             "PORT": str(self.port),
-            "SELFHEAL_FLOWER_PORT": str(free_port()),
+            "SELFHEAL_FLOWER_PORT": str(self.flower_port),
             **self.environ,
         }
         log = self.home / f"selfheal-{time.monotonic_ns()}.log"
