@@ -78,7 +78,7 @@ def healing_stats(
 
 
 def record_data(record: FailureRecord) -> dict[str, Any]:
-    """One failure record under the seed's field names, then ours."""
+    """One failure record under the documented field names, then further ones."""
     return {
         "id": record.pk,
         "container_id": record.engine_id,

@@ -1,4 +1,4 @@
-"""The seed's mapping from a restart policy and a HEALTHCHECK to config values."""
+"""The mapping from a restart policy and a HEALTHCHECK to config values."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """The verdict about a container, in the seed's three words."""
+    """The verdict about a container, in three words."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"

@@ -30,7 +30,7 @@ from tests.testbed.paths import PROJECT, ServiceMissingError, needed
 CACHE = Path(os.environ.get("SELFHEAL_TEST_CACHE") or "/var/cache/selfheal-testbed")
 PYTHON, POSTGRES, REDIS = "python:3.11-slim-bookworm", "postgres:15-bookworm", "redis:7.2-bookworm"
 _DEBIAN, _TAG = "selfheal-test/debian", "1"
-_SUITE, _MIRROR = "bookworm", "http://deb.debian.org/debian"
+_SUITE = "bookworm"
 _PACKAGES = ("python3", "python3-pip", "postgresql-15", "redis-server")
 # Debian's Python is 3.11.2, and before 3.11.3 the package redis asks for this one.
 _FOR_DEBIANS_PYTHON = "async-timeout==5.0.1"
@@ -125,7 +125,7 @@ def _bootstrap(root: Path) -> None:
     """Debian into `root`; tried again where the mirror fails."""
     # In namespaces of its own, which take with them what it has mounted and started, however it ends.
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", needed("debootstrap", "debootstrap")]
-    command += ["--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(root), _mirror()]
+    command += ["--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(root), *_mirror()]
     for remaining in reversed(range(_TRIES)):
         shutil.rmtree(root, ignore_errors=True)
         (root / "etc/dpkg/dpkg.cfg.d").mkdir(parents=True)
@@ -138,8 +138,8 @@ def _bootstrap(root: Path) -> None:
                 raise
 
 
-def _mirror() -> str:
-    """Where this machine's apt finds the suite, else Debian's own address."""
+def _mirror() -> list[str]:
+    """Where this machine's apt finds the suite; nothing where it does not, and debootstrap's own default counts."""
     command = [
         "apt-get",
         "indextargets",
@@ -149,7 +149,7 @@ def _mirror() -> str:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [line.split() for line in done.stdout.splitlines()]
-    return next((uri for name, component, uri in found if (name, component) == (_SUITE, "main")), _MIRROR)
+    return [uri for name, component, uri in found if (name, component) == (_SUITE, "main")][:1]
 
 
 def _wheels() -> Path:
