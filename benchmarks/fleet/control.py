@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import socket
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from typing import Any, Self
 
 from benchmarks.fleet.errors import Refusal
 from benchmarks.fleet.fleet import Fleet
+
+logger = logging.getLogger(__name__)
 
 SOCKET = "control.sock"
 
@@ -37,8 +40,8 @@ async def open_control(fleet: Fleet, path: Path) -> asyncio.AbstractServer:
             while line := await reader.readline():
                 writer.write(json.dumps(await obey(fleet, line)).encode() + b"\n")
                 await writer.drain()
-        except ConnectionError:
-            pass
+        except ConnectionError as error:
+            logger.debug("a control client went away: %s", error, extra={"action": "control_client_gone"})
         finally:
             writer.close()
 

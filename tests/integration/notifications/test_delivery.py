@@ -368,6 +368,7 @@ def test_late_success_outranks_a_take_over(monkeypatch: pytest.MonkeyPatch) -> N
 def test_notification_that_is_gone_is_no_error() -> None:
     """Protects workers from hints about rows that were pruned."""
     dispatch.deliver("0b6bd04e-0000-4000-8000-000000000001")
+    assert not Delivery.objects.exists()
 
 
 def test_round_ends_in_time() -> None:
