@@ -1,62 +1,143 @@
-"""`python -m benchmarks latency|trace|idle|all`: measures on a private engine and prints tables in Markdown."""
+"""`python -m benchmarks latency|trace|storm|hopeless|idle|all`: measures on a private engine and prints tables in Markdown.
+
+`scale` runs on a simulated fleet instead, and has a command of its own too, `python -m benchmarks.scale`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import functools
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from benchmarks import idle, latency, report, trace
+from benchmarks import picture, report, results, scale
+from benchmarks.catalogue import BENCHMARKS
 from benchmarks.fault import KINDS
-from benchmarks.healers import FLOOR, peer_command
+from benchmarks.healers import Peer, read_peer
 from benchmarks.setting import setting
 from tests.scenarios.stack import MODES
-from tests.testbed.engine import Engine
 from tests.testbed.paths import ServiceMissingError
 
-say = functools.partial(print, file=sys.stderr, flush=True)
+SCALE = "scale"
+EVERYTHING = (*BENCHMARKS, SCALE)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one benchmark, or all."""
     options = _parser().parse_args(arguments)
-    if options.peer:
-        peer_command(options.peer)
-    chosen = (
-        _BENCHMARKS if options.benchmark == "all" else {options.benchmark: _BENCHMARKS[options.benchmark]}
-    )
+    options.peer = _peers(options.peer)
+    chosen = EVERYTHING if options.benchmark == "all" else (options.benchmark,)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    on_engine = [name for name in chosen if name != SCALE]
+    if options.again:
+        _again(on_engine)
+    elif on_engine:
+        _measure(on_engine, options)
+    if SCALE in chosen:
+        _scale(options)
+    return 0
+
+
+def _measure(chosen: Sequence[str], options: argparse.Namespace) -> None:
+    """One after the other on one engine; each result is written as soon as it is there."""
     try:
         with setting() as (engine, machine):
-            for name, benchmark in chosen.items():
-                text = report.section(name, machine, benchmark(engine, options))
-                print(text, flush=True)
+            for name in chosen:
+                rows = BENCHMARKS[name].measure(engine, options)
+                print(report.section(name, machine, BENCHMARKS[name].table(rows)), flush=True)
                 if options.write:
-                    report.write(name, text)
+                    results.save(name, machine, rows)
+                    _publish(name)
     except ServiceMissingError as error:
         raise SystemExit(str(error)) from error
-    return 0
+
+
+def _again(chosen: Sequence[str]) -> None:
+    for name in chosen:
+        _publish(name)
+
+
+def _publish(name: str) -> None:
+    """Table and pictures of the newest result go into the documentation."""
+    benchmark = BENCHMARKS[name]
+    machine, rows = results.load(name, benchmark.row)
+    report.write(name, report.section(name, machine, benchmark.table(rows)))
+    benchmark.draw(rows, picture.FOLDER)
+
+
+def _scale(options: argparse.Namespace) -> None:
+    """Every size in turn; its results are always kept, and with `--write` or `--again` table and picture are made."""
+    arguments = [] if options.again else ["--containers", *map(str, options.size or (100, 1_000, 10_000))]
+    publish = options.write or options.again
+    scale.main([*arguments, "--minutes", str(options.minutes), *(["--write"] if publish else [])])
+    series = {name: [(x, y) for x, y in line if y > 0] for name, line in scale.series(scale.load()).items()}
+    if publish and (drawn := {name: line for name, line in series.items() if line}):
+        title, path = "Processor time against the number of containers", picture.FOLDER / "scale.svg"
+        picture.lines(path, title, "containers", "share of one core, %", drawn, log=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("benchmark", choices=[*_BENCHMARKS, "all"])
-    parser.add_argument(
-        "--faults", type=_positive, default=10, help="faults of each kind for each healer (10)"
+    add = parser.add_argument
+    add("benchmark", choices=[*EVERYTHING, "all"])
+    add(
+        "--faults",
+        type=_positive,
+        default=10,
+        help="latency, trace: faults of each kind for each healer (10)",
     )
-    parser.add_argument("--kind", choices=list(KINDS), action="append", help="only this kind of fault")
-    parser.add_argument("--mode", choices=MODES, action="append", help="only this mode of Selfheal")
-    parser.add_argument("--containers", type=_positive, default=100, help="idle: how many containers (100)")
-    parser.add_argument("--seconds", type=_positive, default=60, help="idle: how long to look (60)")
-    parser.add_argument(
-        "--peer", default="", metavar="PATH", help="a script that heals, to be measured beside Selfheal"
+    add("--kind", choices=list(KINDS), action="append", help="latency, trace: only this kind of fault")
+    add("--mode", choices=MODES, action="append", help="only this mode of Selfheal")
+    add("--sick", type=_positive, default=40, help="storm, hopeless: how many containers (40)")
+    add(
+        "--interval",
+        type=float,
+        action="append",
+        metavar="SECONDS",
+        help="storm: of the HEALTHCHECK, may be given several times (2 and 30)",
     )
-    parser.add_argument(
-        "--write", action="store_true", help=f"write the tables into {report.DOCUMENT.name} too"
+    add("--repeat", type=_positive, default=1, help="storm: how many of each, there and back again (1)")
+    add(
+        "--pool",
+        type=_positive,
+        action="append",
+        metavar="THREADS",
+        help="storm: of the floor, may be given several times; the best is the engine's limit (8, 4, 16)",
+    )
+    add("--containers", type=_positive, default=100, help="idle: how many containers (100)")
+    add("--seconds", type=_positive, default=60, help="hopeless, idle: how long to look (60)")
+    add(
+        "--size",
+        type=_positive,
+        action="append",
+        metavar="CONTAINERS",
+        help="scale: may be given several times (100, 1000, 10000)",
+    )
+    add("--minutes", type=float, default=10.0, help="scale: how long with faults (10)")
+    add(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="[NAME: ][VARIABLE=VALUE …] PROGRAM …",
+        help="a script that heals, to be measured beside Selfheal; may be given several times",
+    )
+    add("--write", action="store_true", help="keep the results, and put tables and pictures into docs")
+    add(
+        "--again",
+        action="store_true",
+        help="measure nothing: tables and pictures of the results that were kept",
     )
     return parser
+
+
+def _peers(texts: Sequence[str]) -> list[Peer]:
+    peers = [read_peer(text) for text in texts]
+    names = [peer.name for peer in peers]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SystemExit(
+            f"--peer: {', '.join(sorted(twice))} is there twice; give each a name, as in 'NAME: PROGRAM'"
+        )
+    return peers
 
 
 def _positive(text: str) -> int:
@@ -65,39 +146,6 @@ def _positive(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
     return value
 
-
-def _latency(engine: Engine, options: argparse.Namespace) -> str:
-    plan = latency.Plan(
-        faults=options.faults,
-        healers=(FLOOR, *(options.mode or MODES)),
-        kinds=tuple(options.kind or KINDS),
-        peer=options.peer,
-    )
-    return latency.table(latency.rows(latency.measure(engine.host, plan, say)))
-
-
-def _trace(engine: Engine, options: argparse.Namespace) -> str:
-    parts = []
-    for kind in options.kind or KINDS:
-        for mode in options.mode or MODES:
-            traces = trace.measure(engine.host, mode, kind, min(options.faults, 5), say)
-            parts.append(f"{mode}, {kind} (medians of {len(traces)}):\n\n{trace.table(traces)}")
-    return "\n\n".join(parts)
-
-
-def _idle(engine: Engine, options: argparse.Namespace) -> str:
-    assert engine.child is not None
-    costs = idle.measure(
-        engine.host, engine.child.pid, options.containers, options.seconds, options.peer, say
-    )
-    return idle.table(costs)
-
-
-_BENCHMARKS: dict[str, Callable[[Engine, argparse.Namespace], str]] = {
-    "latency": _latency,
-    "trace": _trace,
-    "idle": _idle,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

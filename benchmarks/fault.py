@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,8 @@ class Healed:
         return None if self.act_at is None else (self.act_at - self.fault_at) * 1000
 
 
-def heal_one(containers: Containers, healer: Healer, kind: str, name: str) -> Healed:
-    """Start a container, break it, wait until it runs again and the healer is done with it, remove it.
+def heal_one(containers: Containers, healer: Healer, kind: str, name: str, delay: float = 0.0) -> Healed:
+    """Start a container, break it after `delay` seconds, wait until it runs again and the healer is done, remove it.
 
     A container of its own for each fault, because a second failure of the same one is met with back-off.
     """
@@ -46,6 +47,7 @@ def heal_one(containers: Containers, healer: Healer, kind: str, name: str) -> He
     container = containers.run_web(name, labels=LABELS, healthcheck=check)
     healer.wait_known(containers.name(name))
     try:
+        time.sleep(delay)
         fault_at, act_at, start_at = _break_and_time(containers, container, kind)
         containers.wait_health(container, "healthy")
         healer.wait_settled(containers.name(name))

@@ -9,9 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.healers import LABELS, PEER, Selfheal, healer
+from benchmarks.healers import LABELS, Peer, Selfheal, healer
 from tests.testbed.containers import Containers
-from tests.testbed.wait import until
 
 CHECK_INTERVAL = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -31,9 +30,14 @@ class Cost:
 
 
 def measure(
-    host: str, engine_pid: int, containers: int, seconds: float, peer: str, say: Callable[[str], None] = print
+    host: str,
+    engine_pid: int,
+    containers: int,
+    seconds: float,
+    peers: Sequence[Peer] = (),
+    say: Callable[[str], None] = print,
 ) -> list[Cost]:
-    """The engine alone, the embedded Selfheal, and the peer where there is one, over `seconds` each."""
+    """The engine alone, the embedded Selfheal, and the peers, over `seconds` each."""
     made = Containers(host)
     with closing(_Removing(made)):
         say(f"starting {containers} containers")
@@ -41,10 +45,10 @@ def measure(
         for number in range(containers):
             made.run(f"idle-{number}", labels=labels, network_mode="none")
         costs = [_cost("nobody", 0, engine_pid, containers, seconds)]
-        for name in ("embedded", *([PEER] if peer else [])):
-            with healer(name, host, peer=peer) as running:
+        for name in ("embedded", *(peer.name for peer in peers)):
+            with healer(name, host, peers=peers) as running:
                 if isinstance(running, Selfheal):
-                    _wait_all_checked(running, containers)
+                    running.wait_all_known(f"{made.prefix}-", containers)
                 costs.append(_cost(name, running.pid, engine_pid, containers, seconds))
             say(f"{name}: {costs[-1].processor:.1f}% of a core, {costs[-1].memory:.0f} MiB")
     return costs
@@ -55,15 +59,6 @@ class _Removing:
         self.close = containers.remove_all
 
 
-def _wait_all_checked(selfheal: Selfheal, containers: int) -> None:
-    query = "SELECT count(*) AS n FROM healing_healthstatus WHERE status = 'healthy'"
-    until(
-        lambda: selfheal.stack.rows(query)[0]["n"] == containers,
-        90,
-        f"{containers} containers are known as healthy",
-    )
-
-
 def _cost(name: str, pid: int, engine_pid: int, containers: int, seconds: float) -> Cost:
     begun = time.monotonic()
     before, engine_before = _used(pid), _used(engine_pid)
@@ -72,10 +67,10 @@ def _cost(name: str, pid: int, engine_pid: int, containers: int, seconds: float)
     return Cost(
         healer=name,
         containers=containers,
-        seconds=passed,
-        processor=(_used(pid) - before) / passed * 100,
-        memory=sum(_resident(member) for member in _family(pid)) / 2**20,
-        engine_processor=(_used(engine_pid) - engine_before) / passed * 100,
+        seconds=round(passed, 1),
+        processor=round((_used(pid) - before) / passed * 100, 2),
+        memory=round(sum(_resident(member) for member in _family(pid)) / 2**20, 1),
+        engine_processor=round((_used(engine_pid) - engine_before) / passed * 100, 2),
     )
 
 

@@ -9,33 +9,47 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from benchmarks.fault import KINDS, Healed, heal_one
-from benchmarks.healers import FLOOR, PEER, healer
+from benchmarks.healers import FLOOR, Peer, healer
 from tests.scenarios.stack import MODES
 from tests.testbed.containers import Containers
 
 Samples = Mapping[tuple[str, str], Sequence[Healed]]
 """What was measured, by kind of fault and healer."""
 
+GOLDEN = 0.6180339887
+"""Its multiples modulo 1 are spread evenly, however many are taken."""
+LONGEST_POLL = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the result; times in milliseconds."""
+    """One line of the result; times in milliseconds. `reaction` is the median until the engine acts, None after a `die`."""
 
     kind: str
     healer: str
-    faults: int
     reaction: float | None
-    p50: float
-    p90: float
-    floor: float
+    milliseconds: Sequence[float]
+    floor: Sequence[float]
+
+    @property
+    def p50(self) -> float:
+        return statistics.median(self.milliseconds)
+
+    @property
+    def p90(self) -> float:
+        return _p90(self.milliseconds)
 
     @property
     def ratio(self) -> float:
-        return self.p50 / self.floor
+        return self.p50 / statistics.median(self.floor)
+
+    @property
+    def ratio_p90(self) -> float:
+        return self.p90 / _p90(self.floor)
 
     @property
     def added(self) -> float:
-        return self.p50 - self.floor
+        return self.p50 - statistics.median(self.floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +59,18 @@ class Plan:
     faults: int = 10
     healers: Sequence[str] = (FLOOR, *MODES)
     kinds: Sequence[str] = tuple(KINDS)
-    peer: str = ""
+    peers: Sequence[Peer] = ()
     turn_back: bool = True
 
     def blocks(self) -> list[tuple[str, str, int]]:
         """(kind, healer, faults) in their order: there and back again, so that a drift of the machine meets all."""
-        everybody = [*self.healers, *([PEER] if self.peer else [])]
-        there = [(kind, name) for kind in self.kinds for name in everybody if (kind, name) != ("die", PEER)]
+        peers = [peer.name for peer in self.peers]
+        there = [
+            (kind, name)
+            for kind in self.kinds
+            for name in (*self.healers, *peers)
+            if kind != "die" or name not in peers  # theirs is what is unhealthy
+        ]
         first = self.faults // 2 if self.turn_back else self.faults
         back = there[::-1]
         return [
@@ -64,15 +83,21 @@ def measure(host: str, plan: Plan, say: Callable[[str], None] = print) -> Sample
     """Run the plan on the engine at `host`."""
     samples: dict[tuple[str, str], list[Healed]] = defaultdict(list)
     for kind, name, number in plan.blocks():
-        found = _block(host, kind, name, number, plan.peer)
-        say(f"{kind:<10} {name:<11} {' '.join(f'{one.milliseconds:.0f}' for one in found)} ms")
+        found = _block(host, kind, name, number, plan.peers)
+        say(f"{kind:<10} {name:<20} {' '.join(f'{one.milliseconds:.0f}' for one in found)} ms")
         samples[kind, name] += found
     return samples
 
 
-def _block(host: str, kind: str, name: str, number: int, peer: str) -> list[Healed]:
-    with closing(_Removing(host)) as made, healer(name, host, KINDS[kind], peer) as running:
-        return [heal_one(made.containers, running, kind, f"{kind}-{i}") for i in range(number)]
+def _block(host: str, kind: str, name: str, number: int, peers: Sequence[Peer]) -> list[Healed]:
+    with closing(_Removing(host)) as made, healer(name, host, KINDS[kind], peers) as running:
+        delays = [_delay(i) if name in [peer.name for peer in peers] else 0.0 for i in range(number)]
+        return [heal_one(made.containers, running, kind, f"{kind}-{i}", at) for i, at in enumerate(delays)]
+
+
+def _delay(number: int) -> float:
+    """Seconds that spread faults evenly over a poll: else each would come at the same moment after the heal before it."""
+    return (number * GOLDEN % 1) * LONGEST_POLL
 
 
 class _Removing:
@@ -92,15 +117,12 @@ def rows(samples: Samples) -> list[Row]:
 
 def _row(kind: str, name: str, found: Sequence[Healed], floor: Sequence[Healed]) -> Row:
     reactions = [one.reaction for one in found if one.reaction is not None]
-    values = [one.milliseconds for one in found]
     return Row(
         kind=kind,
         healer=name,
-        faults=len(values),
-        reaction=statistics.median(reactions) if reactions else None,
-        p50=statistics.median(values),
-        p90=_p90(values),
-        floor=statistics.median(one.milliseconds for one in floor),
+        reaction=round(statistics.median(reactions), 1) if reactions else None,
+        milliseconds=[round(one.milliseconds, 1) for one in found],
+        floor=[round(one.milliseconds, 1) for one in floor],
     )
 
 
@@ -113,13 +135,30 @@ def _p90(values: Sequence[float]) -> float:
 def table(found: Sequence[Row]) -> str:
     """The result in Markdown."""
     lines = [
-        "| fault | healer | faults | → engine acts, p50 | → start, p50 | → start, p90 | added to the floor | p50 ÷ floor |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
+        (
+            "| fault | healer | faults | → engine acts, p50 | → start, p50 | → start, p90 | added to the floor "
+            "| p50 ÷ floor | p90 ÷ floor |"
+        ),
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in found:
         reaction = "" if row.reaction is None else f"{row.reaction:.0f} ms"
         lines.append(
-            f"| {row.kind} | {row.healer} | {row.faults} | {reaction} | {row.p50:.0f} ms | {row.p90:.0f} ms "
-            f"| {row.added:+.0f} ms | {row.ratio:.2f} |"
+            f"| {row.kind} | {row.healer} | {len(row.milliseconds)} | {reaction} | {row.p50:.0f} ms | {row.p90:.0f} ms "
+            f"| {row.added:+.0f} ms | {row.ratio:.2f} | {row.ratio_p90:.2f} |"
         )
     return "\n".join(lines)
+
+
+def bars(found: Sequence[Row]) -> tuple[list[str], dict[str, list[float | None]]]:
+    """For a picture: the groups, and for each healer its milliseconds in each group."""
+    kinds = list(dict.fromkeys(row.kind for row in found))
+    by_name = {(row.kind, row.healer): row for row in found}
+    groups = [f"{kind}, {part}" for kind in kinds for part in ("p50", "p90")]
+    series: dict[str, list[float | None]] = {}
+    for name in dict.fromkeys(row.healer for row in found):
+        series[name] = []
+        for kind in kinds:
+            row = by_name.get((kind, name))
+            series[name] += [row.p50, row.p90] if row else [None, None]
+    return groups, series

@@ -43,6 +43,7 @@ def heal_now(container: Container) -> FailureRecord:
                 failure_type=FailureType.HEALTH_CHECK_FAILED,
                 error_message="A person asked for a heal.",
                 forced=True,
+                forced_at=now,
                 in_success_rate=False,
             )
         else:
@@ -60,7 +61,7 @@ def _force(failure: FailureRecord, now: datetime) -> None:
         lease_until__isnull=True,
         resolved_at__isnull=True,
     )
-    if not waiting.update(forced=True, stage=Stage.DIAGNOSE, due_at=now):
+    if not waiting.update(forced=True, forced_at=now, stage=Stage.DIAGNOSE, due_at=now):
         raise Refused(f"{failure.container_name}: a heal is under way ({failure.stage}); wait for its end")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from healing.core.config import Ceiling, Config, Effective, Layer, parse_value, resolve
 from healing.core.errors import ConfigError
@@ -25,6 +26,29 @@ from healing.models import (
 from healing.probes import parse as parse_probe
 
 DEFAULT_PROFILE = "default"
+
+
+class Pausable(Protocol):
+    """What can be paused."""
+
+    @property
+    def paused_until(self) -> datetime | None: ...
+
+    @property
+    def paused_reason(self) -> str: ...
+
+
+class Placed(Pausable, Protocol):
+    """A container, as far as the scopes that it is in."""
+
+    @property
+    def host_id(self) -> int: ...
+
+    @property
+    def project_id(self) -> int | None: ...
+
+    @property
+    def service_id(self) -> int | None: ...
 
 
 class ConfigBook:
@@ -65,17 +89,41 @@ class ConfigBook:
     def config(self, container: Container) -> Config:
         return self.effective(container).config
 
+    def known_config(self, container_id: int) -> Config:
+        """The config of a container that this book knows. Raise KeyError where it does not."""
+        return self._effective[container_id].config
+
+    def known_probes(self, container_id: int) -> tuple[ProbeSpec, ...]:
+        return self._specs.get(container_id, ())
+
+    def learn(self, containers: Iterable[Container]) -> None:
+        """Know these containers' config and probes."""
+        for container in containers:
+            self.effective(container)
+            self.probes(container)
+
     def probes(self, container: Container) -> tuple[ProbeSpec, ...]:
         """Our own probes of this container: its labels', its own rows', its service's; the nearest wins by name."""
         found = self._specs.get(container.pk)
         if found is None:
-            found = tuple(self._probe_specs(container).values())
+            shortest = self._shortest_interval(container.host_id)
+            specs = self._probe_specs(container).values()
+            found = tuple(spec.no_oftener_than(shortest) for spec in specs)
             self._specs[container.pk] = found
         return found
 
-    def paused(self, container: Container, now: datetime) -> tuple[datetime | None, str]:
+    def _shortest_interval(self, host_id: int) -> float:
+        """What ceilings allow: who may label a container must not have it asked oftener by a probe than by checks."""
+        lowest = [
+            row.minimum or 0.0
+            for row in self._ceilings
+            if row.field == "check_interval" and row.host_id in (None, host_id)
+        ]
+        return max(lowest, default=0.0)
+
+    def paused(self, container: Placed, now: datetime) -> tuple[datetime | None, str]:
         """Until when, and by whom, this container is paused; (None, "") where it is not."""
-        scopes: list[tuple[str, Scope | SystemState | None]] = [
+        scopes: list[tuple[str, Pausable | None]] = [
             ("everything", self._system),
             (f"host {self._name(Host, container.host_id)}", self._scope(Host, container.host_id)),
             ("its project", self._scope(Project, container.project_id)),
@@ -150,8 +198,9 @@ class ConfigBook:
                 specs[row.name] = parse_probe(row.name, row.target, row.options)
             except ConfigError:
                 continue  # refused by the admin's form; a row written past it must not stop the sweep
-        for name, text in read_labels(container.labels).probes.items():
-            specs[name] = parse_probe(name, text)
+        labels = read_labels(container.labels)
+        for name, text in labels.probes.items():
+            specs[name] = parse_probe(name, text, labels.probe_options.get(name))
         return specs
 
 

@@ -6,21 +6,27 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from celery import shared_task
+from celery import current_task, shared_task
+from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from healing.core.queues import CHECKS, HEAL, name_of, near
 from healing.models import Container, Stage
-from healing.pipeline import check, diagnosing, dispatch, restarting, verifying
+from healing.pipeline import check, closely, diagnosing, dispatch, restarting, sweep, verifying
+from healing.pipeline import queues as queue_stage
+from healing.store import keeping, queues
+from healing.store.clock import db_now
+from healing.store.closely import CLOSELY, HAND_OVER
 from healing.store.heals import Next, StaleFence
 from healing.store.hosts import SHARD_LEASE
 
 logger = logging.getLogger(__name__)
 
-HEAL_QUEUE = "heal"
-CHECK_QUEUE = "checks"
 CHECK_LIMIT = 120
 STAGE_LIMIT = 300
 HINT_EXPIRES = 10.0
+CHECK_EXPIRES = SHARD_LEASE - 2
+"""Before the claim of the shard ends, so that no check is taken up when another has been sent in its place."""
 
 
 def send(task: Any, *args: Any, queue: str, expires: float | None = None, **kwargs: Any) -> None:
@@ -31,24 +37,52 @@ def send(task: Any, *args: Any, queue: str, expires: float | None = None, **kwar
         logger.warning("broker unreachable: %s", error, extra={"action": "hint_lost", "task": task.name})
 
 
-def send_next(following: Next | None, *, early: bool = False, expires: float | None = None) -> None:
-    """Have the next stage of a heal done now. What the tick will find again anyway may expire in a queue."""
+def send_next(
+    following: Next | None, *, early: bool = False, expires: float | None = None, queue: str | None = None
+) -> None:
+    """Have the next stage of a heal done now. What the tick will find again anyway may expire in a queue.
+
+    `queue` is the name of its host's queue; without it that of the running task, or the one in the database.
+    """
     if following is None:
         return
+    if queue is None:
+        queue = _name_here()
+    if queue is None:
+        queue = queues.of_failures([following.failure_id]).get(following.failure_id, "")
     task = _STAGES[following.stage]
     extra = {"early": True} if early and following.stage is Stage.VERIFY else {}
-    send(task, following.failure_id, queue=HEAL_QUEUE, expires=expires, **extra)
+    send(task, following.failure_id, queue=near(HEAL, queue), expires=expires, **extra)
+
+
+def _queue_here() -> str:
+    """The queue that the running task came by; empty outside of a worker."""
+    info = current_task.request.delivery_info if current_task else None
+    return str((info or {}).get("routing_key") or "")
+
+
+def _name_here() -> str | None:
+    """The name of the host queue that the running task came by; None where it did not come for a host."""
+    queue = _queue_here()
+    return name_of(queue) if queue.partition(".")[0] in (HEAL, CHECKS) else None
 
 
 @shared_task(name="healing.tasks.dispatch_checks", time_limit=60, soft_time_limit=50)
 def dispatch_checks() -> None:
     """Beat's tick: one task for each host and shard that is due, and the heals that are due."""
+    queue_stage.look_after(db_now())
     work = dispatch.tick()
+    names = queues.of_hosts(host_id for host_id, _ in work.shards) if work.shards else {}
     for host_id, number in work.shards:
-        send(check_containers, host_id, number, queue=CHECK_QUEUE, expires=SHARD_LEASE)
+        name = names.get(host_id, "")
+        if number == CLOSELY:
+            send(probe_closely, host_id, queue=near(HEAL, name), expires=CHECK_EXPIRES)
+        else:
+            send(check_containers, host_id, number, queue=near(CHECKS, name), expires=CHECK_EXPIRES)
+    names = queues.of_failures(following.failure_id for following in work.heals) if work.heals else {}
     for following in work.heals:
         # Each tick finds them again: without an end, the hints of busy minutes would pile up.
-        send_next(following, expires=HINT_EXPIRES)
+        send_next(following, expires=HINT_EXPIRES, queue=names.get(following.failure_id, ""))
 
 
 @shared_task(name="healing.tasks.check_containers", time_limit=CHECK_LIMIT, soft_time_limit=CHECK_LIMIT - 10)
@@ -58,14 +92,49 @@ def check_containers(
     container_ids: Sequence[int] | None = None,
     by_event: bool = False,
     with_probes: bool = False,
+    counted: int = 0,
 ) -> None:
-    """Check a shard's due containers, or these containers now."""
+    """Check a shard's due containers, or these containers now, after `counted` failures in a row."""
+    keeping.serve(_queue_here())
     if container_ids is not None:
-        found = check.check_some(host_id, container_ids, by_event=by_event, with_probes=with_probes)
+        found = check.check_some(
+            host_id, container_ids, by_event=by_event, with_probes=with_probes, counted=counted
+        )
     else:
-        found = check.check_shard(host_id, shard or 0)
+        found = _check_shard(host_id, shard or 0)
     for following in found:
         send_next(following, early=True)
+
+
+def _check_shard(host_id: int, number: int) -> list[Next]:
+    with keeping.held(host_id, number) as is_due:
+        return sweep.check_shard(host_id, number) if is_due else []
+
+
+@shared_task(name="healing.tasks.probe_closely")
+def probe_closely(host_id: int, counts: Sequence[closely.Count] = ()) -> None:
+    """Loop over the probes of a host whose intervals are shorter than those of the checks."""
+    keeping.serve(_queue_here())
+    closely.run(host_id, closely.Outward(_check_probed, _probe_on), counts)
+
+
+def _check_probed(host_id: int, container_ids: Sequence[int], counted: int) -> None:
+    queue = near(HEAL, queues.of_hosts([host_id]).get(host_id, ""))
+    ids = list(container_ids)
+    send(
+        check_containers,
+        host_id,
+        queue=queue,
+        expires=HINT_EXPIRES,
+        container_ids=ids,
+        with_probes=True,
+        counted=counted,
+    )
+
+
+def _probe_on(host_id: int, counts: Sequence[closely.Count]) -> None:
+    queue = near(HEAL, queues.of_hosts([host_id]).get(host_id, ""))
+    send(probe_closely, host_id, list(counts), queue=queue, expires=HAND_OVER)
 
 
 @shared_task(name="healing.tasks.diagnose", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
@@ -96,7 +165,6 @@ def verify(failure_id: int, early: bool = False) -> None:
 def prune_history(keep_days: int = 90) -> dict[str, int]:
     """Delete closed records older than `keep_days`."""
     from healing.retention import prune
-    from healing.store.clock import db_now
 
     return prune(db_now(), keep_days)
 
@@ -110,6 +178,7 @@ _STAGES: dict[Stage, Any] = {
 
 
 def _run(stage: Callable[[int], Next | None], failure_id: int) -> None:
+    keeping.serve(_queue_here())
     try:
         following = stage(failure_id)
     except StaleFence as stale:
@@ -120,14 +189,15 @@ def _run(stage: Callable[[int], Next | None], failure_id: int) -> None:
 
 def check_now(container_ids: Sequence[int], *, by_event: bool = False, with_probes: bool = True) -> None:
     """Hint: check these containers at once, one task for each host."""
-    by_host: dict[int, list[int]] = {}
-    for host_id, pk in Container.objects.filter(pk__in=container_ids).values_list("host_id", "pk"):
-        by_host.setdefault(host_id, []).append(pk)
-    for host_id, ids in by_host.items():
+    by_host: dict[tuple[int, str], list[int]] = {}
+    rows = Container.objects.filter(pk__in=container_ids)
+    for host_id, name, pk in rows.values_list("host_id", "host__queue", "pk"):
+        by_host.setdefault((host_id, "" if settings.EMBEDDED else name), []).append(pk)
+    for (host_id, name), ids in by_host.items():
         send(
             check_containers,
             host_id,
-            queue=HEAL_QUEUE if by_event else CHECK_QUEUE,
+            queue=near(HEAL if by_event else CHECKS, name),
             container_ids=ids,
             by_event=by_event,
             with_probes=with_probes,

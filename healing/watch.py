@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -27,7 +28,7 @@ from healing.core.events import HINTS, StreamMemory, remember, shutdown_began
 from healing.core.lifecycle import is_stop_signal
 from healing.core.ports import Engine
 from healing.core.types import Event, EventKind
-from healing.engines import open_engine
+from healing.engines import introduced, open_engine
 from healing.models import Container, Host
 from healing.pipeline import hosts as host_stage
 from healing.pipeline.engines import config_of
@@ -101,12 +102,12 @@ class HostWatcher:
         host = Host.objects.get(pk=self.host_id)
         try:
             self._engine = engine = open_engine(self.config)
-            info = engine.info()
+            info, latency = introduced(engine)
         except (PluginError, ConfigError) as error:
             host_stage.lost(host, str(error), db_now())
             return False
         try:
-            self._begin(host, engine, info.version)
+            self._begin(host, engine, info.version, latency)
             events = engine.events(self._cursor, IDLE_TIMEOUT)
             if self._stop.is_set():
                 # Told to stop while connecting: this stream is one that `stop` could not close.
@@ -123,7 +124,7 @@ class HostWatcher:
             engine.close()
         return True
 
-    def _begin(self, host: Host, engine: Engine, version: str) -> None:
+    def _begin(self, host: Host, engine: Engine, version: str, latency: float | None = None) -> None:
         """Connected: what is new is registered, and everything is looked at once the replay has been taken in."""
         now = db_now()
         host_stage.back(host, now)
@@ -131,7 +132,9 @@ class HostWatcher:
         self._kept_since = host.stream_since
         since = self._cursor or now
         self._cursor = since
-        Host.objects.filter(pk=host.pk).update(stream_since=now, version=version[:100], last_seen=now)
+        Host.objects.filter(pk=host.pk).update(
+            stream_since=now, version=version[:100], last_seen=now, latency=latency, latency_at=now
+        )
         host.stream_since = self._since = now
         hosts.beat(f"watch:{self.name}", now)
         self.connected.set()
@@ -266,16 +269,26 @@ def register_started(host: Host, engine: Engine, event: Event) -> None:
 
 
 class Supervisor:
-    """Keeps one watcher for each enabled host, as hosts come, change and go."""
+    """Keeps one watcher for each enabled host that is asked for, as hosts come, change and go.
 
-    def __init__(self, host_names: Iterable[str] | None) -> None:
+    By name, or those of some queues. Without either, those that are left to the common workers; in one process all.
+    """
+
+    def __init__(self, host_names: Iterable[str] | None, queues: Iterable[str] = ()) -> None:
         self._names = set(host_names) if host_names is not None else None
+        self._queues = frozenset(queues)
         self._watchers: dict[int, HostWatcher] = {}
+
+    def _is_asked_for(self, host: Host) -> bool:
+        if self._names is not None:
+            return host.name in self._names
+        if self._queues:
+            return host.queue in self._queues
+        return settings.EMBEDDED or not host.queue
 
     def step(self) -> None:
         """One round: start, replace and stop watchers, and show that they live."""
-        rows = Host.objects.filter(enabled=True)
-        wanted_hosts = {h.pk: h for h in rows if self._names is None or h.name in self._names}
+        wanted_hosts = {host.pk: host for host in Host.objects.filter(enabled=True) if self._is_asked_for(host)}
         for pk in list(self._watchers):
             watcher = self._watchers[pk]
             if (
@@ -303,9 +316,9 @@ class Supervisor:
                 watcher.flush_cursor()
 
 
-def run(host_names: Iterable[str] | None, stop: threading.Event) -> None:
-    """Watch the named hosts (None: all enabled ones) until `stop` is set."""
-    supervisor = Supervisor(host_names)
+def run(host_names: Iterable[str] | None, stop: threading.Event, queues: Iterable[str] = ()) -> None:
+    """Watch the named hosts, or those of these queues, until `stop` is set; see `Supervisor`."""
+    supervisor = Supervisor(host_names, queues)
     while not stop.is_set():
         close_old_connections()
         try:

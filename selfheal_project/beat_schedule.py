@@ -49,8 +49,10 @@ def _ensure(periodic: Periodic) -> None:
     ours = {"task": periodic.task, "queue": periodic.queue, "expire_seconds": periodic.expires}
     row = PeriodicTask.objects.filter(name=periodic.name).first()
     if row is None:
-        PeriodicTask.objects.create(name=periodic.name, interval=_interval(periodic.every), **ours)
-        return
+        defaults = {"interval": _interval(periodic.every), **ours}
+        row, created = PeriodicTask.objects.get_or_create(name=periodic.name, defaults=defaults)
+        if created:
+            return
     if periodic.follows_settings:
         # One row has one kind of schedule: a crontab that somebody chose for the tick gives way.
         ours |= {"interval": _interval(periodic.every), "crontab": None, "solar": None, "clocked": None}

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_prerun
+from celery.signals import beat_init, setup_logging, task_prerun, worker_init
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "selfheal_project.settings")
@@ -30,9 +30,21 @@ def _drop_broken_connections(**_: Any) -> None:
     close_old_connections()
 
 
+@worker_init.connect
+def _need_not_wait_for_the_disk(**_: Any) -> None:
+    """Workers of their own: what they find out can be found again. The embedded mode has people's changes in it too."""
+    from django.conf import settings
+
+    from healing.store.durability import relax_this_process
+
+    if not settings.EMBEDDED:
+        relax_this_process()
+
+
 @beat_init.connect
 def _have_periodic_tasks(**_: Any) -> None:
     """Wherever beat runs, it has the periodic tasks that Selfheal needs."""
     from selfheal_project.beat_schedule import ensure_schedule
 
+    _need_not_wait_for_the_disk()
     ensure_schedule()

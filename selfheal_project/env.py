@@ -132,9 +132,30 @@ def broker(url: str) -> str:
     scheme = urlsplit(url).scheme
     if scheme not in ("redis", "rediss", "unix", "sentinel", "amqp", "amqps", "selfheal-memory"):
         raise ImproperlyConfigured(
-            f"CELERY_BROKER_URL starts with {scheme!r}; write redis://host:6379/0, or leave it empty for one process."
+            f"CELERY_BROKER_URL starts with {scheme!r}; write redis://host:6379/0 or amqp://user:password@host:5672//, "
+            "or leave it empty for one process."
         )
     return url
+
+
+def is_rabbitmq(broker_url: str) -> bool:
+    return urlsplit(broker_url).scheme in ("amqp", "amqps")
+
+
+def broker_options(broker_url: str) -> dict[str, Any]:
+    """What the transport is told, so that a broker that hangs is given up after seconds and not waited for."""
+    if broker_url.startswith("selfheal-memory"):
+        return {}
+    if is_rabbitmq(broker_url):
+        # Confirmed: RabbitMQ has the message on the disks of most of its nodes when sending it returns.
+        return {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
+    return {
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "health_check_interval": 10,
+        "visibility_timeout": 300,
+        "unacked_restore_interval": 10,
+    }
 
 
 def stored_secret(home: Path, name: str, length: int = 50) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from healing.core.queues import CHECKS, HEAL, near
 from selfheal_project import env
 from selfheal_project.up.errors import StartRefused
 from selfheal_project.up.signals import stop_on_signals
@@ -55,6 +56,23 @@ def programs(address: str, port: int, flower_port: int, flower_password: str) ->
         Program("beat", [*celery, "beat", "--pidfile="]),
         Program("watch", [sys.executable, "manage.py", "watch"]),
         Program("flower", [*celery, *flower], {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password}"}),
+    ]
+
+
+def near_programs(queues: Sequence[str]) -> list[Program]:
+    """What runs near the engines of these host queues: their workers and their watcher."""
+    celery = [sys.executable, "-m", "celery", "-A", "selfheal_project", "-q"]
+    watch = [sys.executable, "manage.py", "watch"]
+    for queue in queues:
+        watch += ["--queue", queue]
+
+    def of(common: str) -> str:
+        return ",".join(near(common, queue) for queue in queues)
+
+    return [
+        Program("worker-heal", [*celery, *_worker(f"heal-{queues[0]}", of(HEAL), 16)]),
+        Program("worker-checks", [*celery, *_worker(f"checks-{queues[0]}", of(CHECKS), 8)]),
+        Program("watch", watch),
     ]
 
 

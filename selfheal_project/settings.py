@@ -99,17 +99,14 @@ LOGIN_REDIRECT_URL = "admin:index"
 # Celery. A message is a hint: what matters is in the database, so nothing here needs a result backend.
 CELERY_BROKER_URL = env.broker(os.environ.get("CELERY_BROKER_URL", ""))
 EMBEDDED = CELERY_BROKER_URL.startswith("selfheal-memory")
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    {}
-    if EMBEDDED
-    else {
-        "socket_timeout": 10,
-        "socket_connect_timeout": 5,
-        "health_check_interval": 10,
-        "visibility_timeout": 300,
-        "unacked_restore_interval": 10,
-    }
-)
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = env.broker_options(CELERY_BROKER_URL)
+# RabbitMQ: queues on several of its nodes. Celery sees that they are and does without global QoS, which they lack.
+# The queues for delayed messages, which it then declares, stay unused: nothing here is sent for later.
+_QUEUE_TYPE = "quorum" if env.is_rabbitmq(CELERY_BROKER_URL) else "classic"
+CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = _QUEUE_TYPE
+CELERY_WORKER_DETECT_QUORUM_QUEUES = True
+CELERY_BROKER_NATIVE_DELAYED_DELIVERY_QUEUE_TYPE = "classic"
+CELERY_BROKER_HEARTBEAT = 10
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
@@ -135,7 +132,7 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "selfheal_project.scheduler:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 SILENCED_SYSTEM_CHECKS: list[str] = []

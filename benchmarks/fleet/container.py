@@ -61,6 +61,7 @@ class Container:
     """Times are nanoseconds since 1970 (the engine's clock), 0 for never.
 
     `health` is "" without a HEALTHCHECK; `verdict_ns` is when it last turned, `sick` what the next check will find.
+    `row` is what the list shows of it, as it was last made; empty once something has changed.
     """
 
     id: str
@@ -86,7 +87,8 @@ class Container:
     relapse: Relapse | None = None
     log: deque[tuple[int, str]] | None = None
     answers: dict[tuple[str, ...], Plan] | None = None
-    row_head: bytes = b""
+    row: bytes = b""
+    row_until_ns: int = 0
     check_timer: asyncio.TimerHandle | None = None
     main_timer: asyncio.TimerHandle | None = None
     lock: asyncio.Lock | None = None

@@ -77,10 +77,10 @@ class Listener:
 class EventLog:
     """`noise` gives the events a second that HEALTHCHECK runs make on a real engine, which push old ones out.
 
-    `changed` is called with each event, when what it tells is true already.
+    `changed` is called with the container of each event, when what it tells is true already.
     """
 
-    def __init__(self, noise: Callable[[], float], changed: Callable[[], None]) -> None:
+    def __init__(self, noise: Callable[[], float], changed: Callable[[Container], None]) -> None:
         self._kept: deque[Emitted] = deque(maxlen=KEPT)
         self._noise = noise
         self._changed = changed
@@ -89,7 +89,7 @@ class EventLog:
         self.listeners: set[Listener] = set()
 
     def emit(self, container: Container, action: str, at_ns: int, **attributes: str) -> None:
-        self._changed()
+        self._changed(container)
         self._count += 1
         self._last_ns = max(at_ns, self._last_ns + 1)
         line = _line(container, action, self._last_ns, attributes)

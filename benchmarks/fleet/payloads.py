@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import time
@@ -23,6 +24,9 @@ def _recorded(name: str) -> dict[str, Any]:
 VERSION = _recorded("version")
 _INFO, _INSPECT, _ROW = _recorded("info"), _recorded("inspect"), _recorded("row")
 IMAGE_ID = str(_ROW["ImageID"])
+AGE_BEHIND = 60  # seconds that an age in the list ("Up 3 minutes") may be behind
+
+_TAILS: dict[tuple[str, str], bytes] = {}
 
 
 def encode(value: object) -> bytes:
@@ -59,13 +63,27 @@ def info(name: str, states: Mapping[str, int], listeners: int, now_ns: int) -> b
 
 
 def row(container: Container, now_ns: int) -> bytes:
-    """One row of GET /containers/json, without a line end; the part that never changes is kept."""
-    if not container.row_head:
-        container.row_head = _row_head(container)
-    changing = {"State": container.status, "Status": status_text(container, now_ns)}
-    return (
-        container.row_head + json.dumps(changing, separators=(",", ":")).encode()[1:-1] + _row_tail(container)
-    )
+    """One row of GET /containers/json, without a line end; kept until the container changes or its age is told otherwise."""
+    if not container.row or now_ns >= container.row_until_ns:
+        container.row = _row(container, now_ns)
+        container.row_until_ns = now_ns + _age_holds(now_ns - _since(container))
+    return container.row
+
+
+def _row(container: Container, now_ns: int) -> bytes:
+    return _row_head(container) + _row_tail(container, status_text(container, now_ns))
+
+
+def _since(container: Container) -> int:
+    """What the age in its row counts from."""
+    return container.started_ns if container.is_up else container.finished_ns
+
+
+def _age_holds(age_ns: int) -> int:
+    """For so long the age may stand in a row: AGE_BEHIND, and where it is told in hours, until the next."""
+    hour = 3600 * NANOSECONDS
+    next_hour = (round(age_ns / hour) + 0.5) * hour - age_ns if age_ns > hour else 0.0
+    return max(round(next_hour), AGE_BEHIND * NANOSECONDS)
 
 
 def _row_head(container: Container) -> bytes:
@@ -74,18 +92,22 @@ def _row_head(container: Container) -> bytes:
         "Names": [f"/{container.name}"],
         "Image": container.spec.image,
         "ImageID": IMAGE_ID,
-        "Command": shlex.join(container.spec.argv),
+        "Command": _command(container.spec.argv),
         "Created": container.created_ns // NANOSECONDS,
         "Ports": [],
         "Labels": dict(container.labels),
+        "State": container.status,
     }
     return encode(head)[:-2] + b","
 
 
-_TAILS: dict[tuple[str, str], bytes] = {}
+@functools.cache
+def _command(argv: tuple[str, ...]) -> str:
+    return shlex.join(argv)
 
 
-def _row_tail(container: Container) -> bytes:
+def _row_tail(container: Container, status: str) -> bytes:
+    """From the status on, as many containers have it."""
     spec = container.spec
     shown = spec.address if container.is_up else ""
     key = (spec.network, shown)
@@ -96,7 +118,7 @@ def _row_tail(container: Container) -> bytes:
             "Mounts": [],
         }
         _TAILS[key] = b"," + encode(tail)[1:-1]
-    return _TAILS[key]
+    return encode({"Status": status})[1:-2] + _TAILS[key]
 
 
 def _networks(network: str, address: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class RequestLog:
     def report(self) -> dict[str, Any]:
         return {
             "requests": self.routes.total(),
+            "kept": len(self._kept),
             "routes": dict(self.routes),
             "statuses": {str(status): count for status, count in self.statuses.items()},
         }

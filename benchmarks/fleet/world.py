@@ -16,8 +16,6 @@ from benchmarks.fleet.heals import HealLog
 from benchmarks.fleet.lifecycle import KILLED, Lifecycle
 from benchmarks.fleet.settings import Pace
 
-LIST_KEPT = 60.0  # seconds that the ages in an unchanged list ("Up 3 minutes") may be behind
-
 Wrap = Callable[[bytes], bytes]
 
 
@@ -27,7 +25,7 @@ class World:
     def __init__(self, name: str, heals: HealLog, pace: Pace) -> None:
         self.name = name
         self.heals = heals
-        self.events = EventLog(self._noise, self.forget_list)
+        self.events = EventLog(self._noise, self._changed)
         self.life = Lifecycle(name, self.events, heals, pace)
         self.containers: dict[str, Container] = {}
         self.execs = Execs()
@@ -75,7 +73,7 @@ class World:
         clock = asyncio.get_running_loop().time()
         if not self._list or clock >= self._list_until:
             self._list = wrap(self.rows(self.containers.values()))
-            self._list_until = clock + LIST_KEPT
+            self._list_until = clock + payloads.AGE_BEHIND
         return self._list
 
     def rows(self, chosen: Iterable[Container]) -> bytes:
@@ -86,6 +84,10 @@ class World:
 
     def forget_list(self) -> None:
         self._list = b""
+
+    def _changed(self, container: Container) -> None:
+        container.row = b""
+        self.forget_list()
 
     def states(self) -> Mapping[str, int]:
         return Counter(container.status for container in self.containers.values())

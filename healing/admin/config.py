@@ -12,6 +12,11 @@ from healing.admin.base import HealingAdmin
 from healing.admin.looks import ModelForm, display
 from healing.models import ConfigCeiling, HealingConfig, Probe
 
+OPTIONS_HELP = (
+    'Such as {"status": "200-299", "body_match": "ok", "tls_verify": false, "timeout": 2, "interval": 0.5}. '
+    "An interval below the container's check_interval, from 0.1 s, makes the probe run oftener than its checks."
+)
+
 
 class HealingConfigForm(ModelForm):
     """A choice that is left open is inherited, not unknown."""
@@ -92,3 +97,9 @@ class ProbeAdmin(HealingAdmin):
     )
     search_fields = ("name", "target", "container__name", "service__name")
     autocomplete_fields = ("container", "service")
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "options":
+            field.help_text = OPTIONS_HELP
+        return field

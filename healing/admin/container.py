@@ -99,9 +99,9 @@ class ContainerAdmin(BookkeepingGoesAlong, ContainerActions):
     def restarts(self, container: Container) -> int:
         return _health(container).total_restarts
 
-    @display(description="last check", ordering="health__last_check_time")
+    @display(description="last check")
     def last_check(self, container: Container) -> object:
-        return _health(container).last_check_time
+        return _health(container).last_checked_at
 
     @display(description="Status now")
     def status_page(self, container: Container) -> SafeString:

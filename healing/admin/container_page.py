@@ -24,7 +24,7 @@ def status_table(container: Container, status: HealthStatus) -> SafeString:
         ("Health", badge(status.status, HEALTH_COLOURS)),
         ("State", badge(status.lifecycle, LIFECYCLE_COLOURS)),
         ("Message", status.message or "–"),
-        ("Last check", localize(status.last_check_time) if status.last_check_time else "not yet"),
+        ("Last check", localize(status.last_checked_at) if status.last_checked_at else "not yet"),
         ("Failures in a row", status.consecutive_failures),
         ("Restarts by Selfheal", status.total_restarts),
         ("Last restart", localize(status.last_restart_time) if status.last_restart_time else "never"),

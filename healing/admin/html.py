@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
 from healing.core.wording import NOTHING, shown, visible
 
@@ -86,6 +90,15 @@ def badge(value: str, colours: Mapping[str, str]) -> SafeString:
     return format_html(
         '<span class="{} {}">{}</span>', _BADGE, _COLOURS.get(colours.get(value, ""), _PLAIN), shown(value)
     )
+
+
+def ago(at: datetime | None) -> SafeString:
+    """How long ago, with the time itself on hover; a dash for never."""
+    if at is None:
+        return format_html("{}", NOTHING)
+    recent = (timezone.now() - at).total_seconds() < 60
+    text = "just now" if recent else f"{timesince(at, depth=1)} ago"
+    return format_html('<span class="sh-ago" title="{}">{}</span>', localize(at), text)
 
 
 def link(url: str, text: str) -> SafeString:

@@ -225,7 +225,7 @@ class HealthStatusAdmin(ReadOnlyAdmin):
 
     list_display = (
         "container", "host_shown", "status_shown", "lifecycle_shown", "consecutive_failures", "total_restarts",
-        "last_check_time", "last_restart_time", "message_shown",
+        "last_check", "last_restart_time", "message_shown",
     )  # fmt: skip
     list_select_related = ("container__host",)
     list_filter = (
@@ -249,6 +249,10 @@ class HealthStatusAdmin(ReadOnlyAdmin):
     @display(description="state", ordering="lifecycle", label=LIFECYCLE_COLOURS)
     def lifecycle_shown(self, status: HealthStatus) -> str | None:
         return labelled(status.lifecycle)
+
+    @display(description="last check")
+    def last_check(self, status: HealthStatus) -> object:
+        return status.last_checked_at
 
     @display(description="message")
     def message_shown(self, status: HealthStatus) -> str:

@@ -38,7 +38,7 @@ def container_health(name: str, host: str | None = None) -> dict[str, Any]:
         "monitored": container.monitored,
         "status": status.status,
         "lifecycle": status.lifecycle,
-        "last_check_time": status.last_check_time,
+        "last_check_time": status.last_checked_at,
         "consecutive_failures": status.consecutive_failures,
         "total_restarts": status.total_restarts,
         "last_restart_time": status.last_restart_time,

@@ -37,7 +37,7 @@ def detect(status: Status, seen: Seen, config: Config, now: datetime) -> Detecti
     known = _is_known_failure(status, seen.snapshot)
     status = _settle(lifecycle.follow(status, seen.snapshot), seen.snapshot)
     finding = _judge(status, seen, seen.snapshot, config, now, known)
-    return _apply(status, finding, seen.snapshot, config, now)
+    return _apply(status, finding, seen, seen.snapshot, config, now)
 
 
 def _gone(status: Status) -> Detection:
@@ -170,7 +170,9 @@ def health_message(snapshot: Snapshot) -> str:
     return f"HEALTHCHECK fails with exit code {last.exit_code}" + (f": {output}" if output else "")
 
 
-def _apply(status: Status, finding: Finding, snapshot: Snapshot, config: Config, now: datetime) -> Detection:
+def _apply(
+    status: Status, finding: Finding, seen: Seen, snapshot: Snapshot, config: Config, now: datetime
+) -> Detection:
     if (
         status.lifecycle is Lifecycle.PAUSED
         and snapshot.state is EngineState.RUNNING
@@ -178,13 +180,18 @@ def _apply(status: Status, finding: Finding, snapshot: Snapshot, config: Config,
     ):
         status = replace(status, unpaused_at=now)
     if finding.verdict == FAILED:
-        return _failed(status, finding, config, now, snapshot)
+        return _failed(_counted(status, seen), finding, config, now, snapshot)
     if finding.verdict == PASSED:
         return _passed(status, finding, snapshot, config, now)
     if finding.verdict == PARTIAL:
         state = status.lifecycle if status.lifecycle is Lifecycle.QUARANTINED else finding.lifecycle
         return Detection(replace(status, lifecycle=state, message=finding.message), None, PROBES_NEXT)
     return _undecided(status, finding)
+
+
+def _counted(status: Status, seen: Seen) -> Status:
+    """With the failures that went before this one. They count only now that this look has found one itself."""
+    return replace(status, consecutive_failures=max(status.consecutive_failures, seen.counted))
 
 
 def _undecided(status: Status, finding: Finding) -> Detection:

@@ -22,6 +22,7 @@ _WORDS = {
     "off": False,
     "0": False,
 }
+SHORTEST_INTERVAL = 0.1
 _LONGEST = 86_400.0
 
 
@@ -38,20 +39,19 @@ class BodyMatch:
         return self.pattern in body
 
 
-def read_seconds(field_name: str, value: Any) -> float | None:
-    """A positive number of seconds, at most a day."""
+def read_seconds(field_name: str, value: Any, lowest: float = 0.0) -> float | None:
+    """A positive number of seconds, at least `lowest` and at most a day."""
     if value is None or value == "":
         return None
-    wrong = ConfigError(
-        field_name, f"{value!r} must be a number of seconds above 0 and at most {_LONGEST:.0f}"
-    )
+    low = f"from {lowest:g}" if lowest else "above 0"
+    wrong = ConfigError(field_name, f"{value!r} must be a number of seconds {low} and at most {_LONGEST:.0f}")
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise wrong
     try:
         seconds = float(value)
     except (ValueError, OverflowError):
         raise wrong from None
-    if not math.isfinite(seconds) or not 0 < seconds <= _LONGEST:
+    if not math.isfinite(seconds) or seconds <= 0 or not lowest <= seconds <= _LONGEST:
         raise wrong
     return seconds
 

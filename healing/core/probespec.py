@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from healing.core.errors import ConfigError
 from healing.core.probeoptions import (
+    SHORTEST_INTERVAL,
     BodyMatch,
     StatusRanges,
     read_body_match,
@@ -25,6 +26,7 @@ from healing.core.probeoptions import (
 BUILT_IN_KINDS = ("http", "tcp", "exec")
 DEFAULT_STATUS: StatusRanges = ((200, 399),)
 COMMON_OPTIONS = ("interval", "timeout")
+HTTP_OPTIONS = ("status", "body_match", "tls_verify")
 FORMS = "http://:8080/path, https://:8443/path, tcp://:5432 or exec:command"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -77,7 +79,11 @@ Settings = HttpSettings | TcpSettings | ExecSettings | PluginSettings
 
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
-    """One probe of a container. `interval` and `timeout` are seconds; None means the healing config's value."""
+    """One probe of a container. `interval` and `timeout` are seconds.
+
+    A timeout of None is the healing config's; an interval of None, or of no less than the config's check_interval,
+    means that the probe runs with each check.
+    """
 
     name: str
     kind: str
@@ -85,6 +91,12 @@ class ProbeSpec:
     settings: Settings
     interval: float | None = None
     timeout: float | None = None
+
+    def no_oftener_than(self, shortest: float) -> ProbeSpec:
+        """The same, with an interval of at least `shortest` seconds where it has one."""
+        if self.interval is None or self.interval >= shortest:
+            return self
+        return replace(self, interval=shortest)
 
 
 def parse_probe(
@@ -103,7 +115,7 @@ def parse_probe(
         raise ConfigError(field_name, "a probe's name is 1 to 63 letters, digits, '-', '_' or '.'")
     scheme, rest = _split_scheme(field_name, text)
     given = dict(options or {})
-    interval = read_seconds(f"{field_name}.interval", given.pop("interval", None))
+    interval = read_seconds(f"{field_name}.interval", given.pop("interval", None), SHORTEST_INTERVAL)
     timeout = read_seconds(f"{field_name}.timeout", given.pop("timeout", None))
     if scheme in _PARSERS:
         kind, parser = _PARSERS[scheme]
@@ -115,6 +127,21 @@ def parse_probe(
     return ProbeSpec(name, kind, text.strip(), settings, interval, timeout)
 
 
+def group_options(named: Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Probes and their options from flat names: `web` and `web.interval` are the probe `web` with an option.
+
+    A name is an option's only where the probe before its last dot stands there too. In the order of the names.
+    """
+    grouped: dict[str, tuple[Any, dict[str, Any]]] = {}
+    for name in sorted(named, key=len):
+        probe, _, option = name.rpartition(".")
+        if probe in grouped and option in (*COMMON_OPTIONS, *HTTP_OPTIONS):
+            grouped[probe][1][option] = named[name]
+        else:
+            grouped[name] = (named[name], {})
+    return {name: grouped[name] for name in sorted(grouped)}
+
+
 def _split_scheme(field_name: str, text: str) -> tuple[str, str]:
     found = _SCHEME.fullmatch(text.strip())
     if found is None or ("://" not in text and not found[2]):
@@ -123,7 +150,7 @@ def _split_scheme(field_name: str, text: str) -> tuple[str, str]:
 
 
 def _parse_http(field_name: str, text: str, options: dict[str, Any]) -> HttpSettings:
-    _refuse_others(field_name, options, ("status", "body_match", "tls_verify"))
+    _refuse_others(field_name, options, HTTP_OPTIONS)
     url = _split_url(field_name, text)
     tls = url.scheme == "https"
     host, port = _host_and_port(field_name, url, default_port=443 if tls else 80)

@@ -40,7 +40,8 @@ class Seen:
     `snapshot` is None where the engine has no such container. `unknown` says why nothing could be seen; then nothing
     else counts. `stream_since`: the engine's events are known without a gap since then. `grace_until`: until then
     stopped containers are left to an engine that has just come back. `by_event`: an engine event asked for this look.
-    `partial`: our own probes were not asked, so that nothing bad seen is not yet good.
+    `partial`: our own probes were not asked, so that nothing bad seen is not yet good. `counted`: so many failures in
+    a row were seen before this look, by a loop that writes nothing.
     """
 
     snapshot: Snapshot | None = None
@@ -50,6 +51,7 @@ class Seen:
     grace_until: datetime | None = None
     by_event: bool = False
     partial: bool = False
+    counted: int = 0
 
 
 class ChangeKind(StrEnum):

@@ -135,6 +135,7 @@ class Summary:
     status_text: str
     created_at: datetime
     addresses: tuple[str, ...] = ()
+    network_mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ group `selfheal.engines`, each a callable that takes an EngineConfig and returns
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from healing.core.errors import ConfigError
 from healing.core.ports import Engine, EngineConfig
+from healing.core.types import EngineInfo
 from healing.engines.address import default_docker_address, docker_config, parse_address
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "default_docker_address",
     "docker_config",
     "engine_kinds",
+    "introduced",
     "open_engine",
     "parse_address",
 ]
@@ -69,6 +72,13 @@ def open_engine(config: EngineConfig) -> Engine:
             "address", f"{config.address!r} is no address of a {config.kind} engine: write {wanted}"
         )
     return _load(built_in.path)(config)
+
+
+def introduced(engine: Engine) -> tuple[EngineInfo, float]:
+    """Who a newly opened engine is, and the seconds until it had said so, connecting included. Raise what `info` raises."""
+    begun = time.perf_counter()
+    info = engine.info()
+    return info, time.perf_counter() - begun
 
 
 def _load(path: str) -> EngineFactory:

@@ -21,16 +21,19 @@ from healing.core.errors import ContainerNotFound, EngineRefused, PluginError
 from healing.core.ports import EngineConfig
 from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
 from healing.engines.docker_actions import DockerActions
-from healing.engines.docker_connect import Connector, check_tls
-from healing.engines.docker_errors import not_an_engine, refusal
+from healing.engines.docker_connect import Connector
+from healing.engines.docker_errors import not_an_engine, refusal, too_old
 from healing.engines.docker_events import IN_FLIGHT, EventReader, events_query, history_query, newest_after
 from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
 from healing.engines.docker_logs import last_lines
 from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_summary, parse_time
+from healing.engines.docker_tls import check_tls
 
 # What this module was written against; an engine that is older, or no longer speaks it, sets its own.
 NEWEST_API = (1, 51)
+OLDEST_API = (1, 24)
+"""The first with HEALTHCHECK, and the oldest that the docker package speaks."""
 PING_TIMEOUT = 3.0
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -170,7 +173,10 @@ class DockerEngine:
         body = _mapping(self._http.get_json("/version", "version", timeout))
         if not _VERSION.fullmatch(str(body.get("ApiVersion"))):
             raise not_an_engine(self._http.address, json.dumps(body))
-        agreed = _agree(str(body["ApiVersion"]), str(body.get("MinAPIVersion") or ""))
+        newest = str(body["ApiVersion"])
+        if _numbers(newest) < OLDEST_API:
+            raise too_old(self._http.address, newest, ".".join(map(str, OLDEST_API)))
+        agreed = _agree(newest, str(body.get("MinAPIVersion") or ""))
         with self._lock:
             if agreed != self._api:
                 self._api, self._actions = agreed, None
@@ -179,12 +185,16 @@ class DockerEngine:
 
 def _agree(newest: str, oldest: str) -> str:
     """The newest API version that both sides know, else the oldest that the engine still speaks."""
-    theirs = _VERSION.fullmatch(newest)
-    lowest = _VERSION.fullmatch(oldest)
-    best = min(NEWEST_API, (int(theirs[1]), int(theirs[2]))) if theirs else NEWEST_API
-    if lowest and best < (int(lowest[1]), int(lowest[2])):
+    best = min(NEWEST_API, _numbers(newest)) if _VERSION.fullmatch(newest) else NEWEST_API
+    if _VERSION.fullmatch(oldest) and best < _numbers(oldest):
         return oldest
     return f"{best[0]}.{best[1]}"
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """A version as numbers: "1.24" is (1, 24)."""
+    major, minor = version.split(".")
+    return int(major), int(minor)
 
 
 def _path(container_id: str) -> str:

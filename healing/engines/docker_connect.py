@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from healing.core.errors import ConfigError, EngineRefused, PluginError
+from healing.core.errors import EngineRefused, PluginError
 from healing.core.ports import EngineConfig
 from healing.engines.address import Address, parse_address
-from healing.engines.docker_errors import ssh_error, transport_error
+from healing.engines.docker_errors import transport_error
+from healing.engines.docker_ssh_errors import ssh_error
+from healing.engines.docker_tls import tls_context
 
 BUFFER = 65536
 
@@ -48,7 +50,11 @@ class TimedSocket:
 
     def sendall(self, data: bytes) -> None:
         self._sock.settimeout(self._remaining())
-        self._sock.sendall(data)
+        try:
+            self._sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            self._raise_alert()
+            raise
 
     def recv_into(self, buffer: Any) -> int:
         while True:
@@ -87,6 +93,12 @@ class TimedSocket:
         self._sock.close()
         if self._on_close is not None:
             self._on_close()
+
+    def _raise_alert(self) -> None:
+        """Raise what the peer of a TLS connection said before it hung up: with TLS 1.3 it judges us after the handshake."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLEOFError):
+                self._sock.recv(1)
 
     def _remaining(self) -> float | None:
         if self._deadline == math.inf:
@@ -150,48 +162,9 @@ class Connector:
             raise
 
     def _tls_context(self) -> ssl.SSLContext | None:
-        if self._tls is None and (self._config.tls_ca or self._config.tls_cert or self._config.tls_key):
+        if self._tls is None:
             self._tls = tls_context(self._config)
         return self._tls
-
-
-def tls_context(config: EngineConfig) -> ssl.SSLContext:
-    """The TLS settings of `config`; raise EngineRefused that names the file that cannot be used."""
-    if bool(config.tls_cert) != bool(config.tls_key):
-        raise EngineRefused("tls_cert and tls_key belong together: give both files, or neither")
-    context = ssl.create_default_context()
-    if not config.tls_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if config.tls_ca:
-        _use_file("tls_ca", config.tls_ca, lambda: context.load_verify_locations(config.tls_ca))
-    if config.tls_cert:
-        _use_file(
-            "tls_cert, tls_key",
-            config.tls_cert,
-            lambda: context.load_cert_chain(config.tls_cert, config.tls_key),
-        )
-    return context
-
-
-def check_tls(config: EngineConfig) -> None:
-    """Raise ConfigError where TLS files are given for an address that has no use for them."""
-    given = [name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(config, name)]
-    if given and not config.address.startswith("tcp://"):
-        raise ConfigError(
-            given[0], f"{config.address} does not use TLS: leave it empty, or write a tcp:// address"
-        )
-
-
-def _use_file(field: str, path: str, load: Callable[[], object]) -> None:
-    try:
-        load()
-    except ssl.SSLError as error:
-        raise EngineRefused(
-            f"{field}: {path} is no usable PEM file, or key and certificate differ: {error}"
-        ) from error
-    except OSError as error:
-        raise EngineRefused(f"{field}: cannot read {path}: {error.strerror or error}") from error
 
 
 def _unix_socket(path: str, timeout: float) -> socket.socket:
@@ -228,8 +201,15 @@ def _ssh_socket(address: Address, timeout: float) -> TimedSocket:
     except OSError as error:
         complaint = _complaint(process, complaints)
         connected.close()
-        raise (error if complaint is None else ssh_error(address, complaint)) from error
+        if complaint is None:
+            raise
+        said = str(error) if isinstance(error, _EndedError) else ""
+        raise ssh_error(address, complaint or said, process.returncode) from error
     return connected
+
+
+class _EndedError(ConnectionResetError):
+    """ssh's connection ended, or brought no engine's answer; the text is what it brought."""
 
 
 def _ssh_command(address: Address, timeout: float) -> list[str]:
@@ -246,7 +226,7 @@ def _prove(connected: TimedSocket) -> None:
     seen, byte = b"", bytearray(1)
     while not seen.endswith(b"\r\n\r\nOK"):
         if connected.recv_into(byte) == 0 or len(seen) > 8192:
-            raise ConnectionResetError("the connection was closed before the engine answered")
+            raise _EndedError(seen.decode("utf-8", "replace"))
         seen += bytes(byte)
 
 

@@ -26,6 +26,15 @@ _AMBIGUOUS = ("multiple ids found with provided prefix", "more than one result f
 _HTTP_TO_HTTPS = "client sent an http request to an https server"
 _HOSTNAME_MISMATCH = (62, 64)
 _EXPIRED = (9, 10)
+_TLS_ALERT = "\x15\x03"
+_OUR_CERTIFICATE = (
+    ("CERTIFICATE_EXPIRED", "it has expired, or is not valid yet; renew tls_cert, and check both clocks"),
+    ("CERTIFICATE_REQUIRED", "it wants one; give the files tls_cert and tls_key that its CA has signed"),
+    ("UNKNOWN_CA", "its CA has not signed it; give a tls_cert and tls_key that its CA has signed"),
+    ("CERTIFICATE", "give a tls_cert and tls_key that its CA has signed and that are valid now"),
+    ("HANDSHAKE_FAILURE", "give a tls_cert and tls_key that its CA has signed and that are valid now"),
+)
+"""What an engine says of our certificate (part of OpenSSL's reason) -> what to do."""
 
 
 class NotSentError(Exception):
@@ -93,15 +102,12 @@ def not_an_engine(address: Address, seen: bytes | str) -> EngineRefused:
     )
 
 
-def ssh_error(address: Address, complaint: str) -> PluginError:
-    """ssh ended before the engine answered; `complaint` is what it wrote to stderr."""
-    last = complaint.strip().splitlines()[-1].strip() if complaint.strip() else "ssh ended without a message"
-    advice = (
-        f"check that `ssh {address.user + '@' if address.user else ''}{address.host} docker version` works"
+def too_old(address: Address, spoken: str, needed: str) -> EngineRefused:
+    """The engine speaks no API version that we can use."""
+    return EngineRefused(
+        f"the engine at {address} is too old: it speaks version {spoken} of Docker's API, and {needed} is the least "
+        "that is needed (Docker 1.12); upgrade it"
     )
-    text = f"ssh to {address} failed: {last[:MESSAGE_LIMIT]}; {advice} from this machine without a question"
-    refused = ("permission denied", "host key verification failed", "not found", "no such identity")
-    return (EngineRefused if any(word in complaint.lower() for word in refused) else EngineUnreachable)(text)
 
 
 def _os_error(address: Address, error: OSError) -> PluginError:
@@ -111,8 +117,7 @@ def _os_error(address: Address, error: OSError) -> PluginError:
         )
     if isinstance(error, PermissionError):
         return EngineRefused(
-            f"this user may not use {address.path or address}: add it to the group {_group_of(address.path)!r} and "
-            "sign in again, or run as a user that may"
+            f"this user may not use {address.path or address}: {_group_advice(address.path)}"
         )
     if isinstance(error, ConnectionRefusedError):
         return EngineUnreachable(
@@ -125,16 +130,21 @@ def _os_error(address: Address, error: OSError) -> PluginError:
     return EngineUnreachable(f"the connection to the engine at {address} failed: {error.strerror or error}")
 
 
-def _group_of(path: str) -> str:
-    """The group that owns the socket, or Docker's usual one where that cannot be seen."""
+def _group_advice(path: str) -> str:
+    """How to get at the socket: by the group that owns it, or Docker's usual one where that cannot be seen."""
     try:
-        return grp.getgrgid(os.stat(path).st_gid).gr_name
+        group = grp.getgrgid(os.stat(path).st_gid).gr_name
     except (OSError, KeyError):
-        return "docker"
+        group = "docker"
+    if group == "root":
+        return "give the socket a group of its own, such as docker, and add this user to it, or run as a user that may"
+    return f"add it to the group {group!r} and sign in again, or run as a user that may"
 
 
 def _http_error(address: Address, error: BaseException) -> PluginError:
     if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+        if str(error).startswith(_TLS_ALERT):
+            return _wants_tls(address)
         return not_an_engine(address, str(error).strip("'\""))
     if isinstance(error, http.client.RemoteDisconnected):
         return _hung_up(address)
@@ -144,8 +154,14 @@ def _http_error(address: Address, error: BaseException) -> PluginError:
 
 
 def _hung_up(address: Address) -> EngineUnreachable:
-    return EngineUnreachable(
-        f"{address} closed the connection without an answer: is it an engine, and does it want TLS?"
+    doubts = ", does it want TLS, and does it accept our certificate" if address.scheme == "tcp" else ""
+    return EngineUnreachable(f"{address} closed the connection without an answer: is it an engine{doubts}?")
+
+
+def _wants_tls(address: Address) -> EngineRefused:
+    return EngineRefused(
+        f"the engine at {address} wants TLS: set tls_ca, tls_cert and tls_key for this host, "
+        "or correct the port (2375 is usual without TLS)"
     )
 
 
@@ -159,11 +175,11 @@ def _tls_error(address: Address, error: ssl.SSLError) -> EngineRefused:
             f"the engine at {address} does not speak TLS: correct the port (2376 is usual for TLS), "
             "or empty the TLS files if it really runs without"
         )
-    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason or "HANDSHAKE_FAILURE" in reason:
-        return EngineRefused(
-            f"the engine at {address} does not accept our TLS certificate ({error.reason}): give a tls_cert and "
-            "tls_key that its CA has signed"
-        )
+    for words, advice in _OUR_CERTIFICATE:
+        if words in reason:
+            return EngineRefused(
+                f"the engine at {address} does not accept our TLS certificate ({error.reason}): {advice}"
+            )
     return EngineRefused(f"TLS with {address} failed: {error}")
 
 
@@ -178,10 +194,7 @@ def _certificate_advice(address: Address, error: ssl.SSLCertVerificationError) -
 def _foreign_answer(status: int, body: bytes, address: Address) -> EngineRefused:
     text = body.decode("utf-8", "replace").strip()
     if _HTTP_TO_HTTPS in text.lower():
-        return EngineRefused(
-            f"the engine at {address} wants TLS: set tls_ca, tls_cert and tls_key for this host, "
-            "or correct the port (2375 is usual without TLS)"
-        )
+        return _wants_tls(address)
     if status in (401, 403):
         return EngineRefused(
             f"a proxy before the engine at {address} forbids this request ({status}): {text[:80]}"

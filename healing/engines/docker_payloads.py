@@ -101,6 +101,7 @@ def parse_summary(row: Payload) -> Summary:
         status_text=status,
         created_at=parse_time(row.get("Created")) or _EPOCH,
         addresses=_addresses(_mapping(row.get("NetworkSettings"))),
+        network_mode=_text(_mapping(row.get("HostConfig")).get("NetworkMode")),
     )
 
 

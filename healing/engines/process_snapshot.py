@@ -27,6 +27,7 @@ def summary(process: ProcessFolder, spec: ProcessSpec, state: ProcessState) -> S
         status_text=_status_text(state),
         created_at=process.created_at(),
         addresses=ADDRESSES,
+        network_mode="host",
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
+from healing.core.queues import LONGEST_NAME, NAME, WRONG_NAME
 from healing.models.choices import choices
 
 
@@ -83,6 +84,14 @@ class Host(Scope):
     tls_key = models.CharField("TLS client key file", max_length=300, blank=True)
     tls_verify = models.BooleanField("verify TLS", default=True)
     enabled = models.BooleanField(default=True)
+    queue = models.CharField(
+        max_length=LONGEST_NAME,
+        blank=True,
+        default="",
+        validators=[RegexValidator(NAME, WRONG_NAME)],
+        help_text="Workers near the engine take its work from queues of this name; empty: the common workers do. "
+        "Small letters, digits and hyphens.",
+    )
     auto_register = models.CharField(
         max_length=20, choices=choices(AutoRegister), default=AutoRegister.LABELLED.value
     )
@@ -102,6 +111,14 @@ class Host(Scope):
         null=True, blank=True, editable=False, help_text="Events are seen without a gap since then."
     )
     last_event_at = models.DateTimeField(null=True, blank=True, editable=False)
+    latency = models.FloatField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Seconds from connecting until the engine had said who it is: at the last test of the connection, "
+        "or when its events were last connected to.",
+    )
+    latency_at = models.DateTimeField("latency measured at", null=True, blank=True, editable=False)
     grace_until = models.DateTimeField(null=True, blank=True, editable=False)
     heal_window = models.FloatField(
         default=8.0, editable=False, help_text="Heals that may be under way or not yet verified at once."

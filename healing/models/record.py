@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 from django.db import models
@@ -23,11 +24,15 @@ class HealthStatus(models.Model):
     consecutive_failures = models.IntegerField(default=0)
     consecutive_successes = models.IntegerField(default=0)
     total_restarts = models.IntegerField(default=0)
-    last_check_time = models.DateTimeField(null=True, blank=True)
+    last_check_time = models.DateTimeField(
+        null=True, blank=True, help_text="When it was last looked at by itself; see last_checked_at."
+    )
     last_restart_time = models.DateTimeField(null=True, blank=True)
     message = models.TextField(blank=True)
     warnings = models.JSONField(default=list, blank=True)
-    next_check_at = models.DateTimeField(null=True, blank=True)
+    next_check_at = models.DateTimeField(
+        null=True, blank=True, help_text="When to look at it by itself again; empty: with each sweep of its host."
+    )
     healthy_since = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(
         null=True, blank=True, help_text="The engine's StartedAt when last inspected."
@@ -64,6 +69,14 @@ class HealthStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.container_id}: {self.status}"
+
+    @property
+    def last_checked_at(self) -> datetime | None:
+        """When it was checked last: looked at by itself, or found as it was by a sweep of its host, which writes nothing."""
+        swept = self.container.host.last_seen if self.next_check_at is None else None
+        if self.last_check_time is None or swept is None:
+            return self.last_check_time
+        return max(self.last_check_time, swept)
 
 
 class Stage(StrEnum):
@@ -117,6 +130,7 @@ class FailureRecord(models.Model):
     forced = models.BooleanField(
         default=False, help_text="A person asked: back-off and quarantine are skipped."
     )
+    forced_at = models.DateTimeField(null=True, blank=True, help_text="When a person asked last.")
 
     class Meta:
         ordering = ["-detected_at", "-id"]

@@ -13,8 +13,8 @@ from healing.core.diagnose import Diagnosis, Evidence, diagnose
 from healing.core.limits import Budget, attempts_in_row, budget
 from healing.core.status import ChangeKind, Seen, Status
 from healing.core.types import EngineState, FailureType, Health, ProbeResult, ProbeVerdict, Snapshot
-from healing.effective import ConfigBook, config_book
-from healing.models import AttemptState, FailureRecord
+from healing.effective import ConfigBook
+from healing.models import Attempt, AttemptState, FailureRecord
 from healing.pipeline.engines import find, reachable
 from healing.pipeline.look import logs
 from healing.store import heals, history, hosts, statuses
@@ -25,7 +25,7 @@ EXTRA_HISTORY = 1
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One failure with all that was found out about it."""
+    """One failure with all that was found out about it. `last` is the newest attempt that was made for it."""
 
     failure: FailureRecord
     snapshot: Snapshot
@@ -34,21 +34,26 @@ class Case:
     book: ConfigBook
     diagnosis: Diagnosis
     budget: Budget
+    last: Attempt | None
+
+    @property
+    def attempts_made(self) -> int:
+        return self.last.number if self.last is not None else 0
 
 
-def gather(failure: FailureRecord) -> Case | None:
+def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
     """Look, and diagnose; None where the engine has no such container. Raise what the engine raises."""
     container = failure.container
     engine = reachable(container.host)
     snapshot = find(engine, container)
     if snapshot is None:
         return None
-    book = config_book()
     config = book.config(container)
     before = statuses.to_core(container.health)
     status = heals.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
     now = db_now()
-    past = history.past_attempts(container, config.max_restarts + EXTRA_HISTORY)
+    attempts = history.newest_attempts(container, config.max_restarts + EXTRA_HISTORY)
+    past, last = history.as_past(attempts), history.last_of(failure, attempts)
     lines = () if snapshot.health.value == "unhealthy" and snapshot.is_running else logs(engine, snapshot)
     diagnosis = diagnose(
         Evidence(
@@ -62,11 +67,11 @@ def gather(failure: FailureRecord) -> Case | None:
             attempts_in_row=attempts_in_row(past, failure.detected_at, container.health.released_at),
             previous_image_id=container.previous_image_id,
             image_changed_at=container.image_changed_at,
-            start_error=_start_error(failure),
+            start_error=_start_error(last),
         )
     )
     spent = budget(past, failure.detected_at, config, now, container.health.released_at)
-    return Case(failure, snapshot, status, config, book, diagnosis, spent)
+    return Case(failure, snapshot, status, config, book, diagnosis, spent, last)
 
 
 def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:
@@ -77,10 +82,10 @@ def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:
     )
 
 
-def _start_error(failure: FailureRecord) -> str:
-    last = failure.attempts.order_by("-number").first()
-    refused = last is not None and last.state == AttemptState.FAILED and last.answered_at == last.ended_at
-    return last.answer if refused and last is not None else ""
+def _start_error(last: Attempt | None) -> str:
+    if last is None or last.state != AttemptState.FAILED or last.answered_at != last.ended_at:
+        return ""
+    return last.answer
 
 
 class Standing(Enum):
@@ -98,7 +103,7 @@ def standing_of(case: Case, now: datetime) -> Standing:
     probed = bool(case.book.probes(container))
     seen = Seen(
         case.snapshot,
-        stream_since=hosts.watched_since(host, now),
+        stream_since=None if case.snapshot.is_running else hosts.watched_since(host, now),
         grace_until=host.grace_until,
         by_event=True,
         partial=probed,
@@ -115,7 +120,7 @@ def standing_of(case: Case, now: datetime) -> Standing:
 
 def _attempt_failed(case: Case) -> bool:
     """Whether our last attempt was found not to have worked, and nobody has started the container since."""
-    last = case.failure.attempts.order_by("-number").first()
+    last = case.last
     if last is None or last.state != AttemptState.FAILED or last.ended_at is None:
         return False
     started = case.snapshot.started_at

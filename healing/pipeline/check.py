@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
@@ -13,13 +14,13 @@ from healing.core.detect import detect
 from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable
 from healing.core.ports import Engine
 from healing.core.status import Detection, Seen
-from healing.core.types import Health, Lifecycle
+from healing.core.types import Health, Lifecycle, ProbeResult
 from healing.effective import ConfigBook, config_book
-from healing.models import Container, FailureRecord, HealthStatus, Host, HostState
+from healing.models import FailureRecord, HealthStatus, Host
 from healing.pipeline import alerts
 from healing.pipeline import hosts as host_stage
-from healing.pipeline.engines import confirm_back, engine_of
-from healing.pipeline.look import Listing, is_as_before, look_at
+from healing.pipeline.engines import engine_of
+from healing.pipeline.look import SETTLED, look_at
 from healing.pipeline.reacting import react
 from healing.registration.adoption import adopt
 from healing.store import heals, hosts, statuses
@@ -32,102 +33,51 @@ logger = logging.getLogger(__name__)
 TROUBLE = "probe:"
 
 
-def check_shard(host_id: int, number: int) -> list[Next]:
-    """Check every container of a shard that is due. Returns the heals to be moved on at once."""
-    host = Host.objects.filter(pk=host_id, enabled=True).first()
-    if host is None:
-        return []
-    try:
-        return _sweep(host, db_now())
-    finally:
-        hosts.finish_shard(host_id, number, db_now())
-
-
 def check_some(
-    host_id: int, container_ids: Sequence[int], *, by_event: bool, with_probes: bool = False
+    host_id: int,
+    container_ids: Sequence[int],
+    *,
+    by_event: bool,
+    with_probes: bool = False,
+    counted: int = 0,
 ) -> list[Next]:
-    """Check these containers now, due or not."""
+    """Check these containers now, due or not. `counted` failures in a row of each went before."""
     logger.debug("check begins", extra={"action": "check_begins", "containers": list(container_ids)})
-    host = Host.objects.filter(pk=host_id, enabled=True).first()
-    rows = statuses.of_containers(list(container_ids)) if host is not None else []
-    if host is None or not rows:
+    rows = [row for row in statuses.of_containers(container_ids) if row.container.host_id == host_id]
+    if not rows or not rows[0].container.host.enabled:
         return []
-    now = db_now()
+    host, now = rows[0].container.host, db_now()
     book = config_book()
     rows = [row for row in rows if not _is_paused(row, book, now)]
     try:
         engine = engine_of(host)
         seen = look_at(engine, host, rows, book, by_event=by_event, with_probes=with_probes)
+        seen = {pk: replace(look, counted=counted) for pk, look in seen.items()} if counted else seen
     except (EngineUnreachable, EngineRefused, ConfigError) as error:
         host_stage.lost(host, str(error), db_now())
         return []
-    return _judge_all(host, engine, rows, seen, book)
+    return _judge_all(host, rows, seen, book, now)
 
 
-def _sweep(host: Host, now: datetime) -> list[Next]:
-    book = config_book()
-    due = [row for row in statuses.of_host(host.pk) if row.next_check_at is None or row.next_check_at <= now]
-    try:
-        if host.state == HostState.DOWN:
-            confirm_back(host)
-        engine = engine_of(host)
-        listing = Listing.of(engine)
-    except (EngineUnreachable, EngineRefused, ConfigError) as error:
-        host_stage.lost(host, str(error), db_now())
+def look_and_judge(
+    host: Host,
+    engine: Engine,
+    container_ids: Sequence[int],
+    book: ConfigBook,
+    began: datetime,
+    *,
+    probed: Mapping[int, tuple[ProbeResult, ...]] | None = None,
+) -> list[Next]:
+    """Inspect these containers of a sweep that began at `began`, and judge each."""
+    if not container_ids:
         return []
-    now = db_now()
-    host_stage.back(host, now)
-    hosts.seen(host, now)
-    _load_labels(due, book)
-    paused = [row for row in due if _is_paused(row, book, now)]
-    rows = [row for row in due if not _is_paused(row, book, now)]
-    quiet, rest = _split(host, rows, listing, book, now)
-    intervals = {row.pk: book.config(row.container).check_interval for row in due}
-    statuses.checked([*quiet, *paused], intervals, now)
-    plain = [row for row in rest if not book.probes(row.container)]
-    probed = [row for row in rest if book.probes(row.container)]
-    return _look_and_judge(host, engine, plain, book) + _look_and_judge(host, engine, probed, book)
-
-
-def _look_and_judge(host: Host, engine: Engine, rows: Sequence[HealthStatus], book: ConfigBook) -> list[Next]:
-    """Containers with probes come after the others: a peer that hangs must not delay what the engine says."""
-    if not rows:
-        return []
+    rows = statuses.of_containers(container_ids)
     try:
-        seen = look_at(engine, host, rows, book)
+        seen = look_at(engine, host, rows, book, probed=probed)
     except (EngineUnreachable, EngineRefused) as error:
         host_stage.lost(host, str(error), db_now())
         return []
-    return _judge_all(host, engine, rows, seen, book)
-
-
-def _load_labels(rows: Sequence[HealthStatus], book: ConfigBook) -> None:
-    """Labels are read only for containers whose config is not known yet: one query, not one each."""
-    new = [row for row in rows if not book.knows(row.pk)]
-    loaded = Container.objects.in_bulk([row.pk for row in new])
-    for row in new:
-        if row.pk in loaded:
-            row.container = loaded[row.pk]
-            book.effective(row.container)
-            book.probes(row.container)
-
-
-def _split(
-    host: Host, rows: Sequence[HealthStatus], listing: Listing, book: ConfigBook, now: datetime
-) -> tuple[list[HealthStatus], list[HealthStatus]]:
-    """Those of which the list says it all, and those to look at. An open failure is always looked at."""
-    failing = heals.open_failures_of_host(host.pk)
-    quiet: list[HealthStatus] = []
-    rest: list[HealthStatus] = []
-    for row in rows:
-        summary = listing.find(row.container)
-        probed = bool(book.probes(row.container)) and row.lifecycle not in (
-            Lifecycle.FINISHED,
-            Lifecycle.GONE,
-        )
-        settled = row.pk not in failing and not probed and is_as_before(row, summary, now)
-        (quiet if settled else rest).append(row)
-    return quiet, rest
+    return _judge_all(host, rows, seen, book, began)
 
 
 def _is_paused(row: HealthStatus, book: ConfigBook, now: datetime) -> bool:
@@ -135,17 +85,13 @@ def _is_paused(row: HealthStatus, book: ConfigBook, now: datetime) -> bool:
 
 
 def _judge_all(
-    host: Host,
-    engine: Engine,
-    rows: Sequence[HealthStatus],
-    seen: dict[int, Seen],
-    book: ConfigBook,
+    host: Host, rows: Sequence[HealthStatus], seen: dict[int, Seen], book: ConfigBook, began: datetime
 ) -> list[Next]:
     failing = heals.open_failures([row.pk for row in rows])
     following: list[Next] = []
     for row in rows:
         try:
-            following += _judge_one(host, row, seen[row.pk], book, failing.get(row.pk))
+            following += _judge_one(host, row, seen[row.pk], book, failing.get(row.pk), began)
         except (OperationalError, InterfaceError):
             raise
         except Exception:
@@ -158,12 +104,17 @@ def _judge_all(
 
 
 def _judge_one(
-    host: Host, row: HealthStatus, look: Seen, book: ConfigBook, failure: FailureRecord | None
+    host: Host,
+    row: HealthStatus,
+    look: Seen,
+    book: ConfigBook,
+    failure: FailureRecord | None,
+    began: datetime,
 ) -> list[Next]:
     if look.snapshot is not None and look.snapshot.id != row.container.engine_id:
         adopt(host, look.snapshot, row.container.registered_by)
-        row = HealthStatus.objects.select_related("container").get(pk=row.pk)
-    return _judge(row, look, book.effective(row.container).warnings, book, failure)
+        row = statuses.of_containers([row.pk])[0]
+    return _judge(row, look, book, failure, began)
 
 
 def _put_off(row: HealthStatus, book: ConfigBook) -> None:
@@ -172,34 +123,34 @@ def _put_off(row: HealthStatus, book: ConfigBook) -> None:
 
 
 def _judge(
-    row: HealthStatus,
-    look: Seen,
-    warnings: Sequence[str],
-    book: ConfigBook,
-    failure: FailureRecord | None,
+    row: HealthStatus, look: Seen, book: ConfigBook, failure: FailureRecord | None, began: datetime
 ) -> list[Next]:
     """One container: detect and write, in one transaction; a verdict about an older row is dropped."""
-    config = book.config(row.container)
+    effective = book.effective(row.container)
     now = db_now()
     before = statuses.to_core(row)
-    detection = detect(before, look, config, now)
+    detection = detect(before, look, effective.config, now)
     status = heals.without_our_stop(row.pk, before, detection.status)
-    next_check = now + timedelta(seconds=_pause(detection, config))
-    fields = {"last_check_time": now, "next_check_at": next_check, "warnings": list(warnings)}
+    fields = {"last_check_time": now, "next_check_at": _next_check(detection, effective.config, began)}
     fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
     with settles_later():
-        if not statuses.write(row, status, **fields):
+        if not statuses.write(row, status, warnings=list(effective.warnings), **fields):
             statuses.check_again(row.pk, now)
             hosts.sooner(row.container.host_id, now)
             return []
         _sight(row, detection, now)
-        return react(row, detection, config, failure, now, look)
+        return react(row, detection, effective.config, failure, now, look)
 
 
-def _pause(detection: Detection, config: Config) -> float:
+def _next_check(detection: Detection, config: Config, began: datetime) -> datetime | None:
+    """None, with each sweep, for what the sweep's list shows to be as it was; else a time of its own."""
+    status = detection.status
     if detection.look_again_in is None:
-        return config.check_interval
-    return min(detection.look_again_in, config.check_interval)
+        settled = status.health is Health.HEALTHY and status.lifecycle is Lifecycle.RUNNING
+        if settled or status.lifecycle in SETTLED:
+            return None
+        return began + timedelta(seconds=config.check_interval)
+    return began + timedelta(seconds=min(detection.look_again_in, config.check_interval))
 
 
 def _sight(row: HealthStatus, detection: Detection, now: datetime) -> None:

@@ -22,6 +22,7 @@ from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.durability import settles_later
 from healing.store.heals import Next
+from healing.store.windows import Load
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,13 @@ def observe(failure_id: int) -> Next | None:
 
 def _go(failure_id: int, stage: Stage) -> Next | None:
     failure = heals.claim(failure_id, stage, LEASE)
-    if failure is None or left_alone(failure):
+    if failure is None:
+        return None
+    book = config_book()
+    if left_alone(failure, book):
         return None
     try:
-        case = gather(failure)
+        case = gather(failure, book)
     except (PluginError, ConfigError) as error:
         _look_later(failure, error)
         return None
@@ -91,10 +95,12 @@ def _close_gone(failure: FailureRecord) -> None:
 def _decide(case: Case, now: datetime) -> Next | None:
     failure = case.failure
     with settles_later():
-        window = windows.locked(failure.container.host_id)
-        statuses.lock(failure.container_id)
-        decision = decide(case.diagnosis, case.config, _situation(case, now, window), now)
-        heals.write(failure, **_findings(case, decision))
+        load = windows.locked(failure.container.host_id)
+        decision = decide(case.diagnosis, case.config, _situation(case, now, load), now)
+        if decision.course is Course.QUARANTINE:
+            statuses.lock(failure.container_id)
+        if decision.course is not Course.ACT:
+            heals.write(failure, **_findings(case, decision))
         logger.info(
             "%s: %s",
             decision.course.value,
@@ -104,7 +110,7 @@ def _decide(case: Case, now: datetime) -> Next | None:
         return _COURSES[decision.course](case, decision, now)
 
 
-def _situation(case: Case, now: datetime, window: Window | None = None) -> Situation:
+def _situation(case: Case, now: datetime, load: Load | None = None) -> Situation:
     failure = case.failure
     paused_until, paused_by = case.book.paused(failure.container, now)
     return Situation(
@@ -113,9 +119,9 @@ def _situation(case: Case, now: datetime, window: Window | None = None) -> Situa
         budget=case.budget,
         paused_until=paused_until,
         paused_by=paused_by,
-        heals_under_way=heals.under_way(),
-        window=window or Window(),
-        attempts_made=failure.attempts.count(),
+        heals_under_way=load.fleet if load else 0,
+        window=load.window if load else Window(),
+        attempts_made=case.attempts_made,
         forced=failure.forced,
         is_trial=failure.is_trial,
     )
@@ -139,7 +145,7 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
     Attempt.objects.create(
         failure=failure,
         container=failure.container,
-        number=failure.attempts.count() + 1,
+        number=case.attempts_made + 1,
         fence=failure.fence,
         reason=decision.reason,
         budget_spent=spent.in_window + 1,
@@ -158,6 +164,7 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
         action=ActionKind.RESTART,
         action_result=ActionResult.PENDING,
         forced=False,
+        **_findings(case, decision),
     )
     return Next(Stage.RESTART, failure.pk)
 
@@ -172,7 +179,7 @@ def _observe(case: Case, decision: Decision, now: datetime) -> None:
     """People are told; nothing is touched. Told again, as critical, when it lasts longer than the restart window."""
     failure, config = case.failure, case.config
     fields: dict[str, object] = {}
-    if not failure.attempts.exists():
+    if not case.attempts_made:
         fields = {"action": ActionKind.ALERT, "action_result": ActionResult.SUCCESS}
     level = max(case.diagnosis.level, AlertLevel.ERROR, key=list(AlertLevel).index)
     if now - failure.detected_at >= timedelta(seconds=config.restart_window):

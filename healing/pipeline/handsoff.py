@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from healing.core.types import ActionResult
-from healing.effective import config_book
+from healing.effective import ConfigBook, config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.store import heals
@@ -45,14 +45,14 @@ def leave(failure: FailureRecord, reason: str) -> None:
     logger.info("heal ended: %s", reason, extra={"action": "heal_left", "failure": failure.pk})
 
 
-def left_alone(failure: FailureRecord) -> bool:
+def left_alone(failure: FailureRecord, book: ConfigBook) -> bool:
     """Whether a claimed heal that is only to be thought about was ended, or put off because of a pause."""
     reason = taken_out(failure, forced=failure.forced)
     if reason:
         leave(failure, reason)
         return True
     now = db_now()
-    until, by = config_book().paused(failure.container, now)
+    until, by = book.paused(failure.container, now)
     if until is None:
         return False
     heals.move(failure, Stage(failure.stage), min(until, now + PAUSE_LOOK), reason=f"paused: {by}")

@@ -13,8 +13,6 @@ from healing.store import hosts, statuses
 
 logger = logging.getLogger(__name__)
 
-RETRY_IN = 5.0
-
 
 def lost(host: Host, error: str, now: datetime, *, killed_since: datetime | None = None) -> None:
     """The engine does not answer: unknown is not a failure. Told once.
@@ -25,7 +23,7 @@ def lost(host: Host, error: str, now: datetime, *, killed_since: datetime | None
         first = hosts.became_down(host, error, now)
         if first or killed_since is not None:
             statuses.interrupt(host.pk, now, killed_since=killed_since)
-        statuses.unknown(host.pk, f"could not look: {error}", now, RETRY_IN)
+        statuses.unknown(host.pk, f"could not look: {error}")
         if first:
             alerts.host_down(host, error, now)
     if first:

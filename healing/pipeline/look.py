@@ -25,16 +25,19 @@ from healing.core.types import (
 )
 from healing.core.wording import storable
 from healing.effective import ConfigBook
-from healing.models import Container, HealthStatus, Host
+from healing.models import HealthStatus, Host
 from healing.pipeline.engines import find
 from healing.probes import build, run_probes
 from healing.store import hosts
 from healing.store.clock import db_now
+from healing.store.roster import Entry
 
 MANY_SILENT = 3
 """So many inspections without an answer in one pass are the engine's silence, whatever else it answers."""
 
 _AT_REST = frozenset({Lifecycle.FINISHED, Lifecycle.STOPPED_BY_HAND, Lifecycle.QUARANTINED})
+SETTLED = _AT_REST | {Lifecycle.GONE, Lifecycle.PAUSED}
+"""States that the list confirms by itself."""
 
 
 @dataclass(slots=True)
@@ -49,13 +52,13 @@ class Listing:
         summaries = engine.list()
         return cls({s.id: s for s in summaries}, {s.name: s for s in summaries})
 
-    def find(self, container: Container) -> Summary | None:
-        return self.by_id.get(container.engine_id) or self.by_name.get(container.name)
+    def find(self, entry: Entry) -> Summary | None:
+        return self.by_id.get(entry.engine_id) or self.by_name.get(entry.name)
 
 
-def is_as_before(row: HealthStatus, summary: Summary | None, now: datetime) -> bool:
+def is_as_before(row: Entry, summary: Summary | None, now: datetime) -> bool:
     """Whether the list alone shows that there is nothing to decide."""
-    if summary is None or summary.id != row.container.engine_id:
+    if summary is None or summary.id != row.engine_id:
         return row.lifecycle == Lifecycle.GONE and summary is None
     if summary.state is EngineState.RUNNING:
         settled = row.status == Health.HEALTHY and row.lifecycle == Lifecycle.RUNNING
@@ -68,7 +71,7 @@ def is_as_before(row: HealthStatus, summary: Summary | None, now: datetime) -> b
     return not (row.lifecycle == Lifecycle.QUARANTINED and released)
 
 
-def targets(snapshot: Snapshot) -> ProbeTarget:
+def targets(snapshot: Snapshot | Summary) -> ProbeTarget:
     """Where the probes of a container go; on the host's own network that is this machine."""
     if snapshot.network_mode == "host" or not snapshot.addresses:
         return ProbeTarget(
@@ -105,11 +108,14 @@ def look_at(
     *,
     by_event: bool = False,
     with_probes: bool = True,
+    probed: Mapping[int, tuple[ProbeResult, ...]] | None = None,
 ) -> dict[int, Seen]:
     """Inspect each container and ask its probes. An engine that stops answering raises; one bad answer is `unknown`.
 
     An engine can be silent about one container only, whose lock it waits for; then the others are not lost with it.
+    `probed` has what probes have answered just before, which are not asked again.
     """
+    probed = probed or {}
     snapshots: dict[int, Snapshot | None] = {}
     seen: dict[int, Seen] = {}
     jobs: dict[int, list[ProbeJob]] = {}
@@ -129,15 +135,18 @@ def look_at(
         specs = book.probes(row.container)
         if specs and not with_probes:
             partial.add(row.pk)
-        elif snapshot is not None and snapshot.state is EngineState.RUNNING and specs:
+        elif (
+            row.pk not in probed and snapshot is not None and snapshot.state is EngineState.RUNNING and specs
+        ):
             config = book.config(row.container)
             jobs[row.pk] = [(spec, targets(snapshot), config) for spec in specs]
-    answers = probe_all(jobs, engine)
-    since = hosts.watched_since(host, db_now())
+    answers = {**probed, **probe_all(jobs, engine)}
+    at_rest = any(snapshot is None or not snapshot.is_running for snapshot in snapshots.values())
+    since = hosts.watched_since(host, db_now()) if at_rest else None
     for key, snapshot in snapshots.items():
         seen[key] = Seen(
             snapshot=snapshot,
-            probes=answers.get(key, ()),
+            probes=answers.get(key, ()) if snapshot is not None and snapshot.is_running else (),
             stream_since=since,
             grace_until=host.grace_until,
             by_event=by_event,

@@ -30,7 +30,7 @@ from healing.core.types import (
 )
 from healing.core.verify import FIRST_LOOK, deadline
 from healing.core.window import after_failed
-from healing.effective import config_book
+from healing.effective import ConfigBook, config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import find, reachable
@@ -38,6 +38,7 @@ from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.own_container import is_own_container
 from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
+from healing.store.durability import settles_now
 from healing.store.heals import Next
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ def run(failure_id: int) -> Next | None:
         return None
     if attempt.state == AttemptState.CALLED:
         return _take_over(failure, attempt, snapshot)
-    why_not = _guard(failure, attempt, snapshot)
+    book = config_book()
+    why_not = _guard(failure, attempt, snapshot, book)
     if why_not or snapshot is None:
         return _withdraw(failure, attempt, why_not)
     if is_own_container(snapshot.id):
@@ -85,7 +87,7 @@ def run(failure_id: int) -> Next | None:
     return _call(failure, attempt, engine, snapshot)
 
 
-def _guard(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) -> str:
+def _guard(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None, book: ConfigBook) -> str:
     """Why the call must not be made, or empty: the world may have moved on since the decision."""
     if snapshot is None:
         return "the container was removed"
@@ -94,7 +96,7 @@ def _guard(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) 
     if snapshot.state in (EngineState.PAUSED, EngineState.RESTARTING, EngineState.REMOVING):
         return f"it is {snapshot.state.value} by now"
     now = db_now()
-    paused_until, paused_by = config_book().paused(failure.container, now)
+    paused_until, paused_by = book.paused(failure.container, now)
     if paused_until is not None:
         return f"paused: {paused_by}"
     status = lifecycle.follow(statuses.to_core(failure.container.health), snapshot)
@@ -102,13 +104,14 @@ def _guard(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) 
         return "stopped by hand meanwhile" if not _was_forced(attempt) else ""
     if snapshot.is_running and lifecycle.is_stopping(status, snapshot, now) and not _was_forced(attempt):
         return "told to stop by somebody meanwhile"
-    return "healthy again meanwhile" if _is_healthy(failure, snapshot) and not _was_forced(attempt) else ""
+    is_healthy = not _was_forced(attempt) and _is_healthy(failure, snapshot, book)
+    return "healthy again meanwhile" if is_healthy else ""
 
 
-def _is_healthy(failure: FailureRecord, snapshot: Snapshot) -> bool:
+def _is_healthy(failure: FailureRecord, snapshot: Snapshot, book: ConfigBook) -> bool:
     """Whether the engine's word is enough: where there are probes of ours too, the checks have to tell."""
     is_healthy = snapshot.state is EngineState.RUNNING and snapshot.health is EngineHealth.HEALTHY
-    return is_healthy and not config_book().probes(failure.container)
+    return is_healthy and not book.probes(failure.container)
 
 
 def _outdated(failure: FailureRecord, attempt: Attempt) -> str:
@@ -162,7 +165,7 @@ def _call(failure: FailureRecord, attempt: Attempt, engine: Engine, snapshot: Sn
     """Commit that the call is being made, make it, and write the answer under the same fence."""
     now = db_now()
     lease_until = now + timedelta(seconds=attempt.stop_timeout + LEASE_SLACK)
-    with transaction.atomic():
+    with settles_now():
         heals.write(
             failure,
             lease_until=lease_until,

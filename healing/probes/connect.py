@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 
 from healing.core.types import ProbeVerdict
 from healing.probes.threads import call_in_thread
@@ -86,6 +87,7 @@ async def _resolve(host: str, port: int, timeout: float) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+@lru_cache(maxsize=16_384)
 def _is_numeric(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

@@ -34,20 +34,21 @@ def parse(name: str, text: str, options: Mapping[str, Any] | None = None) -> Pro
 
 def build(spec: ProbeSpec, engine: Engine | None) -> Probe:
     """Make the probe of a spec; only exec needs an engine. Raise ConfigError for what cannot be built."""
-    return _factory(spec)(spec, engine)
-
-
-def _factory(spec: ProbeSpec) -> ProbeFactory:
-    if spec.kind in BUILT_IN:
-        module, _, name = BUILT_IN[spec.kind].rpartition(".")
-        return cast(ProbeFactory, getattr(import_module(module), name))
-    plugins = _plugins()
-    if spec.kind not in plugins:
+    factory = _built_in(spec.kind) or _plugins().get(spec.kind)
+    if factory is None:
         known = ", ".join(kinds())
         raise ConfigError(
             f"probe.{spec.name}", f"no installed probe is of kind {spec.kind!r}; there are {known}"
         )
-    return plugins[spec.kind]
+    return factory(spec, engine)
+
+
+@cache
+def _built_in(kind: str) -> ProbeFactory | None:
+    if kind not in BUILT_IN:
+        return None
+    module, _, name = BUILT_IN[kind].rpartition(".")
+    return cast(ProbeFactory, getattr(import_module(module), name))
 
 
 @cache

@@ -26,7 +26,7 @@ async def run_probes(jobs: Sequence[Job], concurrency: int = 64) -> list[ProbeRe
     Never raises: a probe that breaks its contract is `unknown`. A timeout runs from the moment the probe starts.
     """
     gate = asyncio.Semaphore(concurrency)
-    lag = _LoopLag()
+    lag = LoopLag()
     watching = asyncio.create_task(lag.watch())
     try:
         return list(await asyncio.gather(*(_run_one(job, gate, lag) for job in jobs)))
@@ -36,22 +36,27 @@ async def run_probes(jobs: Sequence[Job], concurrency: int = 64) -> list[ProbeRe
             await watching
 
 
-async def _run_one(job: Job, gate: asyncio.Semaphore, lag: _LoopLag) -> ProbeResult:
-    probe, target, timeout = job
+async def _run_one(job: Job, gate: asyncio.Semaphore, lag: LoopLag) -> ProbeResult:
     async with gate:
-        stood_still = lag.total
-        try:
-            async with asyncio.timeout(timeout + GUARD):
-                result = await probe.check(target, timeout)
-        except TimeoutError:
-            message = f"the probe did not keep its timeout of {timeout:.3g} s"
-            return ProbeResult(probe.name, ProbeVerdict.UNKNOWN, message, timeout + GUARD)
-        except Exception as error:
-            message = storable(f"the probe itself broke: {type(error).__name__}: {error}")
-            return ProbeResult(probe.name, ProbeVerdict.UNKNOWN, message)
-        lag.beat()
-        result = replace(result, message=storable(result.message))
-        return _excuse(result, timeout, lag.total - stood_still)
+        return await run_guarded(*job, lag)
+
+
+async def run_guarded(probe: Probe, target: ProbeTarget, timeout: float, lag: LoopLag) -> ProbeResult:
+    """Look once, with what a probe must not do kept from its caller. Never raises; `lag` is the loop's, and watching."""
+    stood_still = lag.total
+    try:
+        async with asyncio.timeout(timeout + GUARD):
+            result = await probe.check(target, timeout)
+    except TimeoutError:
+        message = f"the probe did not keep its timeout of {timeout:.3g} s"
+        return ProbeResult(probe.name, ProbeVerdict.UNKNOWN, message, timeout + GUARD)
+    except Exception as error:
+        message = storable(f"the probe itself broke: {type(error).__name__}: {error}")
+        return ProbeResult(probe.name, ProbeVerdict.UNKNOWN, message)
+    lag.beat()
+    if (message := storable(result.message)) != result.message:
+        result = replace(result, message=message)
+    return _excuse(result, timeout, lag.total - stood_still)
 
 
 def _excuse(result: ProbeResult, timeout: float, stood_still: float) -> ProbeResult:
@@ -65,7 +70,7 @@ def _excuse(result: ProbeResult, timeout: float, stood_still: float) -> ProbeRes
     return replace(result, verdict=ProbeVerdict.UNKNOWN, message=message, hung=False)
 
 
-class _LoopLag:
+class LoopLag:
     """Counts the seconds for which the event loop ran nothing. `total` only grows."""
 
     def __init__(self) -> None:

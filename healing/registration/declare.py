@@ -12,7 +12,7 @@ from typing import Any
 from healing.core.config import FIELD_NAMES, parse_value
 from healing.core.errors import ConfigError
 from healing.core.labels import DROP_IN, ENABLE, PREFIX, PROBE_PREFIX, PROFILE, read_labels
-from healing.core.probespec import FORMS, parse_probe
+from healing.core.probespec import FORMS, group_options, parse_probe
 from healing.registration.rows import Finding, Place, RegistrationError
 
 OTHER_KEYS = ("config", "enable", "probes")
@@ -89,18 +89,31 @@ def _probes(value: Any, place: Place, name: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise RegistrationError(place, name, f"write a mapping of names to {FORMS}")
     at: At = getattr(value, "at", lambda key: place)
-    return {PROBE_PREFIX + probe: _probe(probe, target, at(probe), name) for probe, target in value.items()}
+    labels: dict[str, str] = {}
+    for probe, (target, options) in group_options(value).items():
+        labels |= _probe(probe, target, options, at(probe), name)
+    return labels
 
 
-def _probe(probe: str, target: Any, place: Place, name: str) -> str:
-    if not isinstance(target, str):
+def _probe(probe: str, written: Any, options: dict[str, Any], place: Place, name: str) -> dict[str, str]:
+    """`written` is the probe's text, or a mapping of its `target` and options."""
+    field_name = f"{name}.{probe}"
+    if isinstance(written, Mapping):
+        options = {key: value for key, value in written.items() if key != "target"} | options
+        written = written.get("target")
+    if not isinstance(written, str):
         raise RegistrationError(
-            place, f"{name}.{probe}", f"write {FORMS}; options are set in the admin, with the probe"
+            place, field_name, f"write {FORMS}, or a mapping with that as target, and options"
         )
+    texts = {key: as_text(value) for key, value in options.items() if value not in (None, "")}
     try:
-        return parse_probe(probe, target).text
+        label = parse_probe(probe, written, texts).text
     except ConfigError as error:
-        raise RegistrationError(place, f"{name}.{probe}", error.reason) from None
+        option = error.field.removeprefix(f"probe.{probe}")
+        raise RegistrationError(place, f"{field_name}{option}", error.reason) from None
+    return {PROBE_PREFIX + probe: label} | {
+        f"{PROBE_PREFIX}{probe}.{key}": text for key, text in texts.items()
+    }
 
 
 def label_findings(labels: Mapping[str, str], at: At, profiles: Collection[str]) -> list[Finding]:

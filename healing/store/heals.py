@@ -17,9 +17,8 @@ from healing.core.lifecycle import STOP_SLACK
 from healing.core.status import Status
 from healing.core.types import ActionKind, ActionResult, FailureType
 from healing.core.wording import storable
-from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, HostState, Stage
-from healing.store.clock import db_now
-from healing.store.durability import settles_later
+from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, Stage
+from healing.store.clock import TOLERANCE, db_now
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +48,8 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     rows = FailureRecord.objects.filter(pk=failure_id, stage=stage, resolved_at__isnull=True)
     rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
     if not early:
-        rows = rows.filter(Q(due_at__isnull=True) | Q(due_at__lte=now))
-    with settles_later():
-        taken = rows.update(
-            fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner()
-        )
+        rows = rows.filter(Q(due_at__isnull=True) | Q(due_at__lte=now + TOLERANCE))
+    taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
     if not taken:
         return None
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
@@ -171,14 +167,6 @@ def due(now: datetime, limit: int = 500) -> list[Next]:
         .values_list("stage", "pk")[:limit]
     )
     return [Next(Stage(stage), pk) for stage, pk in rows]
-
-
-def under_way() -> int:
-    """Attempts over the whole fleet whose engine call may be going on; those that wait for a lost host do nothing."""
-    rows = Attempt.objects.filter(
-        state__in=(AttemptState.INTENDED, AttemptState.CALLED), failure__resolved_at__isnull=True
-    )
-    return rows.filter(container__host__enabled=True).exclude(container__host__state=HostState.DOWN).count()
 
 
 def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from healing.core.limits import PastAttempt
-from healing.models import Attempt, AttemptState, Container
+from healing.models import Attempt, AttemptState, Container, FailureRecord
 
 
-def past_attempts(container: Container, limit: int) -> list[PastAttempt]:
-    """The newest `limit` attempts, newest first (one query)."""
-    rows = (
-        Attempt.objects.filter(container=container)
-        .select_related("failure")
-        .only("intent_at", "ended_at", "state", "failure__detected_at")
-        .order_by("-intent_at", "-id")[:limit]
-    )
+def newest_attempts(container: Container, limit: int) -> list[Attempt]:
+    """The newest `limit` attempts, newest first, each with when its failure was detected (one query)."""
+    rows = Attempt.objects.filter(container=container).select_related("failure")
+    facts = ("number", "intent_at", "answered_at", "ended_at", "state", "answer", "failure__detected_at")
+    return list(rows.only(*facts).order_by("-intent_at", "-id")[:limit])
+
+
+def as_past(attempts: Iterable[Attempt]) -> list[PastAttempt]:
+    """These attempts as `core` reads them."""
     return [
         PastAttempt(
             intent_at=row.intent_at,
@@ -21,5 +24,10 @@ def past_attempts(container: Container, limit: int) -> list[PastAttempt]:
             ended_at=row.ended_at,
             verified_at=row.ended_at if row.state == AttemptState.SUCCEEDED else None,
         )
-        for row in rows
+        for row in attempts
     ]
+
+
+def last_of(failure: FailureRecord, attempts: Iterable[Attempt]) -> Attempt | None:
+    """The newest of these that was made for this failure."""
+    return next((row for row in attempts if row.failure_id == failure.pk), None)

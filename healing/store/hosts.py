@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Min, Q
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Case, Min, Q, Value, When
+from django.db.models.functions import Least
 
+from healing.core.cadence import SLACK, next_slot
 from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
+from healing.store.clock import TOLERANCE
 
-SHARD_LEASE = 30.0
+SHARD_LEASE = 12.0
+"""Seconds for which a shard is claimed; whoever checks it renews that (`keeping`), so a worker's death costs no more."""
+DOWN_RETRY = 5.0
 WATCHER_FRESH = timedelta(seconds=10)
 
 
@@ -45,31 +50,43 @@ def seen(host: Host, now: datetime, version: str = "") -> None:
 def claim_due_shards(now: datetime) -> list[tuple[int, int]]:
     """(host, shard number) of each shard that is due and that nobody checks; each is claimed for SHARD_LEASE seconds."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    is_due = Q(next_due_at__isnull=True) | Q(next_due_at__lte=now)
-    rows = CheckShard.objects.filter(free, is_due, host__enabled=True).values_list("pk", "host_id", "number")
-    claimed = []
-    for pk, host_id, number in rows:
-        lease = now + timedelta(seconds=SHARD_LEASE)
-        if CheckShard.objects.filter(free, is_due, pk=pk).update(lease_until=lease):
-            claimed.append((host_id, number))
-    return claimed
+    is_due = Q(next_due_at__isnull=True) | Q(next_due_at__lte=now + TOLERANCE)
+    with transaction.atomic():
+        rows = CheckShard.objects.filter(free, is_due, host__enabled=True)
+        if connection.features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True, of=("self",))
+        found = list(rows.values_list("pk", "host_id", "number"))
+        if found:
+            lease = now + timedelta(seconds=SHARD_LEASE)
+            CheckShard.objects.filter(pk__in=[pk for pk, *_ in found]).update(lease_until=lease)
+    return [(host_id, number) for _, host_id, number in found]
 
 
-def finish_shard(host_id: int, number: int, now: datetime, longest: float = 10.0) -> None:
-    """Give the shard back; it is due again when its first container is, at the latest in `longest` seconds."""
-    latest = now + timedelta(seconds=longest)
-    rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
-    first = rows.aggregate(first=Min("next_check_at"))["first"]
-    due_at = min(first, latest) if first is not None else latest
+def finish_shard(host_id: int, number: int, began: datetime, now: datetime, pause: float | None) -> None:
+    """Give the shard back, due on its grid of `pause` seconds, and before when a container of it is.
+
+    None for `pause`: the host does not answer, and is asked again in DOWN_RETRY seconds. Where somebody has wanted it
+    sooner while it was being swept, which began at `began`, that counts too.
+    """
+    due_at = now + timedelta(seconds=DOWN_RETRY)
+    if pause is not None:
+        due_at = next_slot(began, pause, host_id)
+        rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+        first = rows.aggregate(first=Min("next_check_at"))["first"]
+        if first is not None and first < due_at - SLACK:
+            due_at = first
+    wanted = Case(
+        When(next_due_at__gt=began, then=Least("next_due_at", Value(due_at))), default=Value(due_at)
+    )
     CheckShard.objects.filter(host_id=host_id, number=number).update(
-        lease_until=None, checked_at=now, next_due_at=due_at
+        lease_until=None, checked_at=now, next_due_at=wanted
     )
 
 
 def sooner(host_id: int, at: datetime) -> None:
     """Have the host's shard looked at no later than `at`; one that is down is asked at its own pace."""
     rows = CheckShard.objects.filter(host_id=host_id).exclude(host__state=HostState.DOWN)
-    rows.filter(Q(next_due_at__gt=at)).update(next_due_at=at)
+    rows.filter(Q(next_due_at__gt=at) | Q(lease_until__isnull=False)).update(next_due_at=at)
 
 
 def beat(name: str, now: datetime, **details: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,31 +68,29 @@ def check_again(container_id: int, now: datetime) -> None:
     rows.update(next_check_at=now)
 
 
-def checked(rows: Iterable[HealthStatus], intervals: dict[int, float], now: datetime) -> None:
-    """Note an unremarkable check of many containers: one statement for each different interval."""
-    by_interval: dict[float, list[int]] = defaultdict(list)
-    for row in rows:
-        by_interval[intervals[row.pk]].append(row.pk)
-    for interval, ids in by_interval.items():
-        next_check = now + timedelta(seconds=interval)
+def due_in(seconds_of: Mapping[int, float], now: datetime) -> None:
+    """Have each of these containers looked at again after its seconds: one statement for each different time."""
+    by_seconds: dict[float, list[int]] = defaultdict(list)
+    for pk, seconds in seconds_of.items():
+        by_seconds[seconds].append(pk)
+    for seconds, ids in by_seconds.items():
+        next_check = now + timedelta(seconds=seconds)
         for start in range(0, len(ids), 500):
-            HealthStatus.objects.filter(pk__in=ids[start : start + 500]).update(
-                last_check_time=now, next_check_at=next_check
-            )
+            rows = HealthStatus.objects.filter(pk__in=ids[start : start + 500])
+            rows.update(last_check_time=now, next_check_at=next_check)
 
 
-def of_host(host_id: int) -> list[HealthStatus]:
-    """All monitored containers of a host; labels are left in the database."""
-    return list(
-        HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
-        .select_related("container")
-        .defer("container__labels", "container__mapped")
-    )
+def due_with_sweep(container_ids: Sequence[int]) -> None:
+    """Have these containers looked at with each sweep of their host (no statement where there are none)."""
+    if container_ids:
+        HealthStatus.objects.filter(pk__in=container_ids).update(next_check_at=None)
 
 
-def of_containers(container_ids: list[int]) -> list[HealthStatus]:
+def of_containers(container_ids: Sequence[int]) -> list[HealthStatus]:
+    """The rows of these containers as far as they are monitored, with all that a record is to be named by."""
+    related = ("container__host", "container__service", "container__project")
     rows = HealthStatus.objects.filter(pk__in=container_ids, container__monitored=True)
-    return list(rows.select_related("container"))
+    return list(rows.select_related(*related))
 
 
 def quarantine(container: Container, now: datetime, until: datetime | None) -> None:
@@ -162,12 +160,9 @@ def interrupt(host_id: int, now: datetime, *, killed_since: datetime | None = No
     return rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
 
 
-def unknown(host_id: int, message: str, now: datetime, retry_in: float) -> None:
-    """Nothing of this host can be seen: no verdict counts (two statements)."""
+def unknown(host_id: int, message: str) -> None:
+    """Nothing of this host can be seen: no verdict counts (one statement)."""
     rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
-    rows.filter(Q(next_check_at__isnull=True) | Q(next_check_at__lte=now)).update(
-        next_check_at=now + timedelta(seconds=retry_in)
-    )
     rows.exclude(status=Health.UNKNOWN, message=message).update(
         status=Health.UNKNOWN, message=message, consecutive_successes=0, version=F("version") + 1
     )
@@ -181,5 +176,5 @@ def any_spared(host_id: int) -> bool:
 
 
 def look_soon(host_id: int, at: datetime) -> None:
-    """Have every container of a host checked."""
-    HealthStatus.objects.filter(container__host_id=host_id).update(next_check_at=at)
+    """Have no container of a host wait for longer than `at`; those without a time of their own wait for the sweep."""
+    HealthStatus.objects.filter(container__host_id=host_id, next_check_at__gt=at).update(next_check_at=at)

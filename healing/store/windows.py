@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 
 from healing.core.decide import SLOW_START
 from healing.core.window import Window
-from healing.models import Attempt, AttemptState, FailureRecord, Host, Stage
+from healing.models import Attempt, AttemptState, FailureRecord, Host, HostState, Stage
 
 PLACES_PER_HEAL = 2
 """A verified heal frees its own place and opens one more."""
 _UNDER_WAY = (AttemptState.INTENDED, AttemptState.CALLED, AttemptState.VERIFYING)
 
 
-def locked(host_id: int) -> Window:
-    """The window with who is inside; the host's row is locked, so that two decisions do not take one place.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A host's window with who is inside, and the attempts over the whole fleet whose engine call may be going on."""
 
-    Call it in a transaction.
+    window: Window
+    fleet: int
+
+
+def locked(host_id: int) -> Load:
+    """How much is under way; the host's row is locked, so that two decisions do not take one place (two queries).
+
+    Call it in a transaction. Attempts that wait for a lost host do nothing, and do not count for the fleet.
     """
     host = Host.objects.select_for_update(no_key=True).only("heal_window", "heal_window_at").get(pk=host_id)
-    rows = Attempt.objects.filter(
-        container__host_id=host_id, state__in=_UNDER_WAY, failure__resolved_at__isnull=True
+    rows = Attempt.objects.filter(state__in=_UNDER_WAY, failure__resolved_at__isnull=True).values_list(
+        "container__host_id", "row_number", "state", "container__host__state", "container__host__enabled"
     )
-    numbers = list(rows.values_list("row_number", flat=True))
-    first = sum(1 for number in numbers if number <= 1)
-    return Window(host.heal_window, host.heal_window_at, first, len(numbers) - first)
+    first = repeated = fleet = 0
+    for its_host, row_number, state, host_state, enabled in rows:
+        fleet += state != AttemptState.VERIFYING and enabled and host_state != HostState.DOWN
+        first += its_host == host_id and row_number <= 1
+        repeated += its_host == host_id and row_number > 1
+    return Load(Window(host.heal_window, host.heal_window_at, first, repeated), fleet)
 
 
 def move(host_id: int, by: Callable[[float], float], now: datetime) -> float:

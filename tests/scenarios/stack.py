@@ -97,8 +97,9 @@ class Stack:
     def status(self, name: str) -> dict[str, Any]:
         """The health status of a container by its full name; empty where it is not registered."""
         found = self.rows(
-            "SELECT h.*, c.engine_id, c.id AS pk FROM healing_healthstatus h JOIN healing_container c"
-            " ON c.id = h.container_id WHERE c.name = ?",
+            "SELECT h.*, c.engine_id, c.id AS pk, e.last_seen AS swept_at FROM healing_healthstatus h"
+            " JOIN healing_container c ON c.id = h.container_id JOIN healing_host e ON e.id = c.host_id"
+            " WHERE c.name = ?",
             name,
         )
         return found[0] if found else {}
@@ -172,12 +173,13 @@ class Stack:
     def wait_checks(self, name: str, number: int = 2, timeout: float = 30) -> None:
         """Until the container has been checked `number` times more."""
         for _ in range(number):
-            before = self.status(name).get("last_check_time")
-            until(
-                lambda before=before: self.status(name).get("last_check_time") != before,
-                timeout,
-                f"{name} is checked",
-            )
+            before = self.last_check(name)
+            until(lambda before=before: self.last_check(name) != before, timeout, f"{name} is checked")
+
+    def last_check(self, name: str) -> object:
+        """When it was looked at by itself, or, where each sweep of its host looks at it, when that was."""
+        status = self.status(name)
+        return status.get("swept_at" if status.get("next_check_at") is None else "last_check_time")
 
     def nothing_happened(self, name: str, checks: int = 2) -> None:
         """After some more checks there is no record, no attempt and no alert."""

@@ -13,6 +13,10 @@ from tests.testbed.containers import Containers, healthcheck
 from tests.testbed.wait import until
 
 
+LATE = 6.0
+"""Seconds by which a pause may be longer than planned on a machine that has other things to do."""
+
+
 def details(row: dict[str, Any]) -> dict[str, Any]:
     return json.loads(row["details"]) if isinstance(row["details"], str) else dict(row["details"])
 
@@ -91,7 +95,8 @@ def test_05_a_hopeless_container_is_quarantined_within_its_budget(stack: Stack, 
     pauses = [start - death for death, start in zip(deaths, starts, strict=False)]
     planned = [attempt["backoff"] for attempt in stack.attempts(name)]
     assert planned == [0, 1, 2, 4]
-    assert all(pause >= least for pause, least in zip(pauses, planned, strict=True)), pauses
+    bounds = [(least, least + LATE) for least in planned]
+    assert all(a <= pause <= b for pause, (a, b) in zip(pauses, bounds, strict=True)), (pauses, bounds)
     stack.wait_checks(name, 3)
     assert len(engine_events(made.client, container, "start")) == 5
     assert stack.alerts(name) == ["warning", "error", "critical"]

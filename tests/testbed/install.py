@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.testbed.paths import IN_CI, postgres_program, program
+from tests.testbed.paths import IN_CI, postgres_program, program, rabbitmq_program
 from tests.testbed.shared import DOCKER, POSTGRES, REDIS
 
 
@@ -31,10 +31,13 @@ NEEDED: dict[str, tuple[Callable[[], str | None], str]] = {
     "iptables": (_has("iptables"), DOCKER),
     "busybox-static": (_static_busybox, ""),
     "redis-server": (_has("redis-server"), REDIS),
+    "rabbitmq-server": (lambda: rabbitmq_program("rabbitmq-server"), ""),
     "postgresql": (lambda: postgres_program("initdb"), POSTGRES),
     "chromium": (_has("chromium"), ""),
     "debootstrap": (_has("debootstrap"), ""),
     "docker-compose": (_has("docker-compose"), ""),
+    "openssh-client": (_has("ssh"), ""),
+    "openssh-server": (_has("sshd"), ""),
 }
 _TRIES = 3
 

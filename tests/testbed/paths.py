@@ -28,6 +28,12 @@ def postgres_program(name: str) -> str | None:
     return str(found[-1]) if found else program(name)
 
 
+def rabbitmq_program(name: str) -> str | None:
+    """The path of one of RabbitMQ's own programs: the one in PATH insists on being the system's service."""
+    found = Path("/usr/lib/rabbitmq/bin") / name
+    return str(found) if found.exists() else None
+
+
 def needed(name: str, package: str, path: str | None = None) -> str:
     """The path of a program, or ServiceMissingError naming its package."""
     path = path or program(name)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,8 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 class PostgresServer:
     """One PostgreSQL cluster; user `selfheal` is its superuser and needs no password. fsync is off unless `durable`."""
 
-    def __init__(self, folder: Path, durable: bool = False) -> None:
-        self.folder, self.port, self.durable = folder, free_port(), durable
+    def __init__(self, folder: Path, durable: bool = False, options: Sequence[str] = ()) -> None:
+        self.folder, self.port, self.durable, self.options = folder, free_port(), durable, options
         self.child: Child | None = None
 
     @property
@@ -125,6 +125,7 @@ class PostgresServer:
             "unix_socket_directories=",
         ]
         command += () if self.durable else _UNSAFE_AND_FAST
+        command += self.options
         self.child = Child(command, self.folder / "postgres.log", signal.SIGINT, cwd="/", **_unprivileged())
         self.child.wait_ready(lambda: execute(self.url, "SELECT 1"), timeout=30)
 
@@ -134,10 +135,13 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(durable: bool = False) -> Iterator[PostgresServer]:
-    """A private PostgreSQL, stopped at the end; with `durable` as it comes, commits on the disk and all."""
+def postgres_server(durable: bool = False, options: Sequence[str] = ()) -> Iterator[PostgresServer]:
+    """A private PostgreSQL, stopped at the end; with `durable` as it comes, commits on the disk and all.
+
+    `options` go to the server.
+    """
     folder = new_folder("postgres")
-    server = PostgresServer(folder, durable)
+    server = PostgresServer(folder, durable, options)
     try:
         server.initialise()
         _start_on_a_free_port(server)

@@ -149,9 +149,13 @@ def test_hosts_are_switched_and_tested(admin_client: Client, docker_host: str) -
     there = Host.objects.create(name="there", address=docker_host)
     gone = Host.objects.create(name="gone", address="unix:///nonexistent/docker.sock")
     (answer,) = press(admin_client, "test_this", there)
-    assert answer.startswith("engine of there: docker ")
+    assert answer.startswith("there: docker ")
+    there.refresh_from_db()
+    assert there.latency is not None
+    assert there.latency_at is not None
+    assert there.version
     shown = run_action(admin_client, "test_selected", there, gone)
-    assert any("engine of gone" in line and "Start the engine" in line for line in shown)
+    assert any(line.startswith("gone: ") and "start the engine" in line for line in shown)
     run_action(admin_client, "disable_selected", gone)
     assert list(Host.objects.filter(enabled=True)) == [there]
 

@@ -25,7 +25,7 @@ from healing.models import (
 )
 from healing.pipeline import check, diagnosing, engines, restarting, verifying
 from healing.pipeline import hosts as host_stage
-from healing.store import heals, hosts, statuses
+from healing.store import heals, hosts, statuses, windows
 from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
 
@@ -182,7 +182,7 @@ class TestSight:
         seen = check.look_at(engine, timeline.host, rows, book, by_event=True)
         statuses.mark(container.pk, unpaused_at=None)
 
-        assert check._judge_all(timeline.host, engine, rows, seen, book) == []
+        assert check._judge_all(timeline.host, rows, seen, book, timezone.now()) == []
         assert [number for _, number in hosts.claim_due_shards(timezone.now())] == [0]
 
     def test_a_job_that_ended_while_the_engine_was_out_of_reach_is_not_run_again(
@@ -376,10 +376,10 @@ class TestStaleDecisions:
         """A host that dies in a storm does not stop healing everywhere else."""
         (container,) = started(timeline, "web")
         intended(timeline, container)
-        assert heals.under_way() == 1
+        assert windows.locked(timeline.host.pk).fleet == 1
         Host.objects.filter(pk=timeline.host.pk).update(state=HostState.DOWN)
 
-        assert heals.under_way() == 0
+        assert windows.locked(timeline.host.pk).fleet == 0
 
     def test_a_heal_on_a_lost_host_does_not_ask_it(self, timeline: Timeline) -> None:
         """Workers that wait for a silent engine are missing elsewhere: the sweep asks whether it is back."""
@@ -420,7 +420,7 @@ class TestTelling:
         book = check.config_book()
         seen = check.look_at(engine, timeline.host, [row], book)
         with mock.patch.object(heals, "open_failures", return_value={container.pk: stale}):
-            check._judge_all(timeline.host, engine, [row], seen, book)
+            check._judge_all(timeline.host, [row], seen, book, timezone.now())
 
         assert titles() == []
 

@@ -52,6 +52,25 @@ def test_all_of_a_container() -> None:
     assert found.probes == {"web": "http://:8080/healthz", "db": "tcp://:5432"}
 
 
+def test_options_of_probes_are_labels_of_their_own() -> None:
+    """Good options are kept as written; a bad one is left out and told, and its probe stays."""
+    found = read_labels(
+        {
+            "selfheal.probe.web": "http://:8080/",
+            "selfheal.probe.web.interval": "0.2",
+            "selfheal.probe.web.status": "200",
+            "selfheal.probe.web.timeout": "soon",
+            "selfheal.probe.db": "tcp://:5432",
+            "selfheal.probe.db.status": "200",
+        }
+    )
+    assert found.probes == {"web": "http://:8080/", "db": "tcp://:5432"}
+    assert found.probe_options == {"web": {"interval": "0.2", "status": "200"}, "db": {}}
+    no_option, no_number = sorted(found.warnings)
+    assert "label selfheal.probe.db.status='200' is ignored: this probe has no such option" in no_option
+    assert "label selfheal.probe.web.timeout='soon' is ignored" in no_number
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [

@@ -206,3 +206,32 @@ def test_json_entries_are_the_entries_of_the_document(
     assert [value for value, _, _ in found] == entries
     lines = text.split("\n")
     assert all("{" in lines[(place.line or 0) - 1] for _, place, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.csv", "name,probe.web,probe.web.interval\nweb,http://:80/,0.2\n"),
+        (
+            "list.json",
+            '[{"name": "web", "probes": {"web": {"target": "http://:80/", "interval": 0.2}}}]',
+        ),
+        ("list.yaml", "- name: web\n  probes: {web: 'http://:80/', web.interval: 0.2}\n"),
+    ],
+)
+def test_options_of_probes(tmp_path: Path, name: str, text: str) -> None:
+    """A probe's interval can be said in each format, and is kept as a label."""
+    reading = read(write(tmp_path, name, text))
+    (web,) = reading.rows
+    assert not reading.refused
+    assert web.labels["selfheal.probe.web"] == "http://:80/"
+    assert web.labels["selfheal.probe.web.interval"] == "0.2"
+
+
+def test_a_wrong_option_of_a_probe_is_refused(tmp_path: Path) -> None:
+    """The error names the option, and what it must be."""
+    text = '[{"name": "web", "probes": {"web": {"target": "http://:80/", "interval": 0.01}}}]'
+    reading = read(write(tmp_path, "list.json", text))
+    (problem,) = reading.refused
+    assert problem.field == "probes.web.interval"
+    assert "from 0.1" in str(problem)

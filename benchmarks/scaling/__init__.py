@@ -1,0 +1,1 @@
+"""What Selfheal costs against the size of the fleet: `python -m benchmarks.scale`."""

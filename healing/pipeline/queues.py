@@ -1,0 +1,75 @@
+"""Queues that no worker takes from: told once, and what waits in them is unknown rather than silently unwatched."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from healing.models import Host
+from healing.store import hosts, queues, statuses
+from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.outbox import write
+
+logger = logging.getLogger(__name__)
+
+TROUBLE = "queue:"
+_NAMED = 5
+
+
+def look_after(now: datetime) -> None:
+    """Tell of queues without a worker, and of those that have one again. Call it before claims are renewed.
+
+    Two statements where all is well; none in one process, which serves itself.
+    """
+    if settings.EMBEDDED:
+        return
+    open_keys = hosts.open_trouble_keys(TROUBLE)
+    waiting = queues.with_unclaimed_checks(now) | queues.with_late_heals(now)
+    for queue in sorted(waiting):
+        if f"{TROUBLE}{queue}" not in open_keys and queues.is_unserved(queue, now):
+            _unserved(queue, now)
+    for key in sorted(open_keys):
+        queue = key.removeprefix(TROUBLE)
+        if queues.is_served(queue, now) or not queues.hosts_of(queue):
+            _served(queue, now)
+
+
+def _unserved(queue: str, now: datetime) -> None:
+    waiting = queues.hosts_of(queue)
+    message = f"no worker serves the queue {queue}"
+    with transaction.atomic():
+        if not hosts.open_trouble(f"{TROUBLE}{queue}", _text(queue, waiting), now):
+            return
+        if queues.is_check_queue(queue):
+            for host in waiting:
+                statuses.unknown(host.pk, f"could not look: {message}")
+        title = f"No worker serves the queue {queue}"
+        write(_alert(queue, AlertLevel.ERROR, title, _text(queue, waiting), AlertKind.FIRING))
+    logger.error(message, extra={"action": "queue_unserved", "queue": queue})
+
+
+def _served(queue: str, now: datetime) -> None:
+    with transaction.atomic():
+        queues.forget_suspicion(queue)
+        if not hosts.end_trouble(f"{TROUBLE}{queue}", now):
+            return
+        title = f"The queue {queue} is served again, or needed no more"
+        write(_alert(queue, AlertLevel.INFO, title, "", AlertKind.RESOLVED))
+    logger.info("queue is served", extra={"action": "queue_served", "queue": queue})
+
+
+def _text(queue: str, waiting: list[Host]) -> str:
+    names = ", ".join(host.name for host in waiting[:_NAMED])
+    more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
+    what = "Nothing is known of the containers" if queues.is_check_queue(queue) else "Nothing is healed"
+    return (
+        f"No worker takes from the queue {queue}. {what} of {names}{more} until one does. "
+        f"Start one: celery -A selfheal_project worker -Q {queue}, or manage.py near for the queue of a host."
+    )
+
+
+def _alert(queue: str, level: AlertLevel, title: str, body: str, kind: AlertKind) -> Alert:
+    return Alert(level=level, title=title, body=body, kind=kind, alert_key=f"self:queue:{queue}")

@@ -1,0 +1,91 @@
+"""Two beats, two dispatchers, two sweepers and two watchers at once, and one of each killed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.many.parts import Fleet, Parts, fleet_of, parts_over
+from tests.testbed.services import redis_server
+from tests.testbed.wait import until
+
+INTERVAL = 2.0
+ENGINES, CONTAINERS = 3, 10
+LATEST = 15.0
+HEALED = "healing_failurerecord WHERE is_found AND action_result = 'success'"
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    with fleet_of(ENGINES, CONTAINERS, INTERVAL) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def parts(fleet: Fleet) -> Iterator[Parts]:
+    with redis_server() as broker, parts_over(broker.url) as parts:
+        parts.prepare([(name, fleet.address(name), "") for name in fleet.names])
+        for number in (1, 2):
+            parts.worker(f"heal-{number}", "heal")
+            parts.worker(f"checks-{number}", "checks")
+            parts.worker(f"other-{number}", "alerts,default")
+            parts.watch(f"watch-{number}")
+            parts.beat(f"beat-{number}")
+        healthy = "healing_healthstatus WHERE status = 'healthy'"
+        parts.wait(healthy, ENGINES * CONTAINERS, 90, "all containers are known as healthy")
+        yield parts
+
+
+def _ticks(parts: Parts) -> int:
+    return int(
+        parts.rows(
+            "SELECT total_run_count FROM django_celery_beat_periodictask WHERE name = 'selfheal: tick'"
+        )[0][0]
+    )
+
+
+def _heal(parts: Parts, fleet: Fleet, engine: str) -> None:
+    """Break one container of an engine; it is restarted once, and recorded once."""
+    before, name = parts.count(HEALED), fleet.container(engine)
+    asked = len(fleet.asked(engine, "POST", "/restart"))
+    fleet.do("unhealthy", engine=engine, container=name)
+    parts.wait(HEALED, before + 1, 60, f"{name} is healed")
+    assert len(fleet.asked(engine, "POST", "/restart")) == asked + 1
+    assert parts.count("healing_failurerecord WHERE is_found") == before + 1
+    assert parts.count("healing_attempt") == before + 1
+
+
+def test_nothing_is_done_twice(parts: Parts, fleet: Fleet) -> None:
+    """Two of everything cost the engines no more calls than one, and a fault one restart."""
+    fleet.do("forget_requests")
+    begun, ticks = time.time(), _ticks(parts)
+    _heal(parts, fleet, fleet.names[0])
+    until(lambda: time.time() - begun > 10, 20, "ten seconds have passed")
+    passed, ticked = time.time() - begun, _ticks(parts) - ticks
+    assert passed / 3 <= ticked <= passed + 1
+    for engine in fleet.names[1:]:
+        calls = len(fleet.lists(engine))
+        assert 1 <= calls <= passed / INTERVAL + 1.5, f"{engine}: {calls} lists in {passed:.1f} s"
+    runs = parts.rows(
+        "SELECT total_run_count FROM django_celery_beat_periodictask WHERE name = 'selfheal: prune history'"
+    )
+    assert runs[0][0] <= 1
+
+
+def test_one_of_each_is_killed(parts: Parts, fleet: Fleet) -> None:
+    """Whoever is left goes on: no check is late by more than 15 s, and a fault is found and healed once."""
+    fleet.do("forget_requests")
+    for part in ("beat", "other", "checks", "watch", "heal"):
+        parts.children[f"{part}-1"].kill()
+    killed = time.time()
+    _heal(parts, fleet, fleet.names[1])
+    until(lambda: time.time() - killed > 14, 30, "a claim of the killed has ended")
+    ended = time.time()
+    for engine in fleet.names:
+        calls = [killed, *fleet.lists(engine), ended]
+        longest = max(later - earlier for earlier, later in itertools.pairwise(calls))
+        assert longest <= INTERVAL + LATEST, f"{engine}: {longest:.1f} s without a check"
+        assert calls[-2] > killed + 10, f"{engine} is still checked"
