@@ -22,7 +22,7 @@ faults: venv-dev
 	@$(VENV_PYTHON) -m tests.testbed.install
 	@exec $(VENV_PYTHON) -m tests.testbed.run -- tests/faults
 
-# Latency, a trace and idle costs on a private engine, about ten minutes; ARGS=--write puts them into docs/performance.md.
+# Every benchmark, about an hour and a half; ARGS=--write puts tables and pictures into docs/performance.md.
 bench: venv-dev
 	@$(VENV_PYTHON) -m tests.testbed.install
 	@exec $(VENV_PYTHON) -m benchmarks all $(ARGS)

@@ -1,6 +1,6 @@
-"""`python -m benchmarks latency|trace|storm|hopeless|idle|all`: measures on a private engine and prints tables in Markdown.
+"""`python -m benchmarks latency|trace|storm|hopeless|idle|probes|scale|all`: measures, and prints tables in Markdown.
 
-`scale` runs on a simulated fleet instead, and has a command of its own too, `python -m benchmarks.scale`.
+All but the last two measure on a private engine; these on a simulated fleet. `python -m benchmarks.scale` has more options.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     on_engine = [name for name in chosen if name != SCALE]
     if options.again:
-        _again(on_engine)
+        for name in on_engine:
+            if options.benchmark != "all" or results.path(name).exists():
+                _publish(name)
     elif on_engine:
         _measure(on_engine, options)
     if SCALE in chosen:
@@ -52,28 +54,20 @@ def _measure(chosen: Sequence[str], options: argparse.Namespace) -> None:
         raise SystemExit(str(error)) from error
 
 
-def _again(chosen: Sequence[str]) -> None:
-    for name in chosen:
-        _publish(name)
-
-
 def _publish(name: str) -> None:
     """Table and pictures of the newest result go into the documentation."""
     benchmark = BENCHMARKS[name]
     machine, rows = results.load(name, benchmark.row)
-    report.write(name, report.section(name, machine, benchmark.table(rows)))
-    benchmark.draw(rows, picture.FOLDER)
+    drawn = benchmark.draw(rows, picture.FOLDER)
+    links = [f"![{text}](images/{path.name})" for path, text in drawn.items()]
+    report.write(name, report.section(name, machine, "\n\n".join([benchmark.table(rows), *links])))
 
 
 def _scale(options: argparse.Namespace) -> None:
-    """Every size in turn; its results are always kept, and with `--write` or `--again` table and picture are made."""
+    """Every size in turn; its results are always kept, and `--write` or `--again` makes table and picture."""
     arguments = [] if options.again else ["--containers", *map(str, options.size or (100, 1_000, 10_000))]
     publish = options.write or options.again
     scale.main([*arguments, "--minutes", str(options.minutes), *(["--write"] if publish else [])])
-    series = {name: [(x, y) for x, y in line if y > 0] for name, line in scale.series(scale.load()).items()}
-    if publish and (drawn := {name: line for name, line in series.items() if line}):
-        title, path = "Processor time against the number of containers", picture.FOLDER / "scale.svg"
-        picture.lines(path, title, "containers", "share of one core, %", drawn, log=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         help="storm: of the floor, may be given several times; the best is the engine's limit (8, 4, 16)",
     )
     add("--containers", type=_positive, default=100, help="idle: how many containers (100)")
-    add("--seconds", type=_positive, default=60, help="hopeless, idle: how long to look (60)")
+    add("--probes", type=_positive, default=2_000, help="probes: how many (2000)")
+    add("--seconds", type=_positive, default=60, help="hopeless, idle, probes: how long to look (60)")
     add(
         "--size",
         type=_positive,

@@ -10,28 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import hopeless, idle, latency, picture, storm, trace
+from benchmarks import hopeless, idle, latency, picture, probes, storm, trace
 from benchmarks.fault import KINDS
 from benchmarks.healers import FLOOR
 from benchmarks.hopeless import Hopeless
-from benchmarks.idle import Cost
 from benchmarks.latency import Row
 from benchmarks.storm import Storm
 from tests.scenarios.stack import MODES
 from tests.testbed.engine import Engine
 
 say = functools.partial(print, file=sys.stderr, flush=True)
+Pictures = dict[Path, str]
+"""File -> what it shows, for who cannot see it."""
 _SECONDS = "seconds after the first turned unhealthy"
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`measure` gives rows of the class `row`; `draw` writes the pictures of such rows into a folder."""
+    """`measure` gives rows of the class `row`; `draw` writes their pictures into a folder, and says what each shows."""
 
     measure: Callable[[Engine, argparse.Namespace], Sequence[Any]]
     row: type[Any]
     table: Callable[[Sequence[Any]], str]
-    draw: Callable[[Sequence[Any], Path], None] = lambda rows, folder: None
+    draw: Callable[[Sequence[Any], Path], Pictures] = lambda rows, folder: {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,11 @@ def _latency(engine: Engine, options: argparse.Namespace) -> list[Row]:
     return latency.rows(latency.measure(engine.host, plan, say))
 
 
-def _draw_latency(rows: Sequence[Row], folder: Path) -> None:
+def _draw_latency(rows: Sequence[Row], folder: Path) -> Pictures:
+    path, title = folder / "latency.svg", "From the fault to the start"
     groups, series = latency.bars(rows)
-    picture.bars(folder / "latency.svg", "From the fault to the start", "milliseconds", groups, series)
+    picture.bars(path, title, "milliseconds", groups, series)
+    return {path: f"{title}, milliseconds of each healer"}
 
 
 def _trace(engine: Engine, options: argparse.Namespace) -> list[Traced]:
@@ -88,11 +91,14 @@ def _storm(engine: Engine, options: argparse.Namespace) -> list[Storm]:
     return storm.measure(engine.host, plan, say)
 
 
-def _draw_storm(rows: Sequence[Storm], folder: Path) -> None:
+def _draw_storm(rows: Sequence[Storm], folder: Path) -> Pictures:
+    drawn = {}
     for interval, storms in storm.by_interval(rows).items():
+        path = folder / f"storm-{interval:g}s.svg"
         title = f"{storms[0].containers} containers unhealthy at once, HEALTHCHECK every {interval:g} s"
-        series = storm.progress(storms)
-        picture.lines(folder / f"storm-{interval:g}s.svg", title, _SECONDS, "containers started", series)
+        picture.lines(path, title, _SECONDS, "containers started", storm.progress(storms))
+        drawn[path] = f"{title}: how many each healer had started by when"
+    return drawn
 
 
 def _hopeless(engine: Engine, options: argparse.Namespace) -> list[Hopeless]:
@@ -102,14 +108,19 @@ def _hopeless(engine: Engine, options: argparse.Namespace) -> list[Hopeless]:
     return hopeless.measure(engine.host, plan, say)
 
 
-def _draw_hopeless(rows: Sequence[Hopeless], folder: Path) -> None:
-    title = f"{rows[0].containers} containers that a restart does not cure"
-    picture.lines(folder / "hopeless.svg", title, _SECONDS, "restarts", hopeless.progress(rows))
+def _draw_hopeless(rows: Sequence[Hopeless], folder: Path) -> Pictures:
+    path, title = folder / "hopeless.svg", f"{rows[0].containers} containers that a restart does not cure"
+    picture.lines(path, title, _SECONDS, "restarts", hopeless.progress(rows))
+    return {path: f"{title}: how many restarts each healer had made by when"}
 
 
-def _idle(engine: Engine, options: argparse.Namespace) -> list[Cost]:
+def _idle(engine: Engine, options: argparse.Namespace) -> list[idle.Cost]:
     assert engine.child is not None
     return idle.measure(engine.host, engine.child.pid, options.containers, options.seconds, options.peer, say)
+
+
+def _probes(_: Engine, options: argparse.Namespace) -> list[probes.Cost]:
+    return probes.measure(options.probes, options.seconds, say)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -117,5 +128,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "trace": Benchmark(_trace, Traced, _trace_table),
     "storm": Benchmark(_storm, Storm, storm.table, _draw_storm),
     "hopeless": Benchmark(_hopeless, Hopeless, hopeless.table, _draw_hopeless),
-    "idle": Benchmark(_idle, Cost, idle.table),
+    "idle": Benchmark(_idle, idle.Cost, idle.table),
+    "probes": Benchmark(_probes, probes.Cost, probes.table),
 }

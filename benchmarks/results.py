@@ -14,21 +14,35 @@ FOLDER = PROJECT / "benchmarks" / "results"
 R = TypeVar("R")
 
 
+def path(name: str, folder: Path = FOLDER) -> Path:
+    """Where the result of a benchmark is."""
+    return folder / f"{name}.json"
+
+
 def save(name: str, machine: str, rows: Sequence[Any], folder: Path = FOLDER) -> Path:
     """Write the rows of one benchmark, which are dataclasses of plain values; the file's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    body = {"machine": machine, "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(body, ensure_ascii=False, separators=(",", ":")).replace('{"', '\n{"') + "\n")
-    return path
+    file = path(name, folder)
+    body = {"machine": machine, "rows": [_rounded(asdict(row)) for row in rows]}
+    file.write_text(json.dumps(body, ensure_ascii=False, separators=(",", ":")).replace('{"', '\n{"') + "\n")
+    return file
+
+
+def _rounded(value: Any) -> Any:
+    """To three digits after the point: no more is measured."""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def load(name: str, row: type[R], folder: Path = FOLDER) -> tuple[str, list[R]]:
     """What `save` wrote: the machine, and the rows. SystemExit where nothing has been measured yet."""
-    path = folder / f"{name}.json"
-    if not path.exists():
+    file = path(name, folder)
+    if not file.exists():
         raise SystemExit(
-            f"{path}: there is no result of {name} yet; measure with `python -m benchmarks {name} --write`"
+            f"{file}: there is no result of {name} yet; measure with `python -m benchmarks {name} --write`"
         )
-    body = json.loads(path.read_text())
+    body = json.loads(file.read_text())
     return body["machine"], [row(**fields) for fields in body["rows"]]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -44,14 +43,19 @@ CURSOR_EVERY = timedelta(seconds=1)
 RELIST_IN = timedelta(seconds=1)
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
-SUPERVISE_EVERY = 2.0
+
+
+def _check_by_broker(container: Container) -> None:
+    check_now([container.pk], by_event=True, with_probes=False)
 
 
 class HostWatcher:
     """The event stream of one host. `connected` while it is held."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, check: Callable[[Container], None] | None = None) -> None:
+        """`check` has a container checked at once, without waiting for it; by default through the broker."""
         self.host_id = host.pk
+        self._check = check or _check_by_broker
         self.name = host.name
         self.config = config_of(host)
         self.connected = threading.Event()
@@ -63,6 +67,16 @@ class HostWatcher:
         self._kept_since: datetime | None = None
         self._since: datetime | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{host.name}", daemon=True)
+
+    @property
+    def sign(self) -> str:
+        """The name of its heartbeat."""
+        return f"watch:{self.name}"
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when events have been seen without a gap."""
+        return self._since
 
     def start(self) -> None:
         self._thread.start()
@@ -171,12 +185,17 @@ class HostWatcher:
         self._memory = remember(self._memory, event, container.stop_signal if container else "")
         if container is None:
             if event.kind is EventKind.START:
-                register_started(host, engine, event)
+                self._register(host, engine, event)
         else:
             _mark(container, event)
             if event.kind in HINTS and container.monitored and not _is_our_doing(container, event):
-                check_now([container.pk], by_event=True, with_probes=False)
+                self._check(container)
         self._save_cursor(host, event.at)
+
+    def _register(self, host: Host, engine: Engine, event: Event) -> None:
+        container = register_started(host, engine, event)
+        if container is not None:
+            self._check(container)
 
     def _save_cursor(self, host: Host, at: datetime) -> None:
         self._cursor = at
@@ -186,11 +205,9 @@ class HostWatcher:
 
     def show_alive(self, now: datetime) -> None:
         """Show that the stream is held. A call that got no answer has not broken it: since when still stands."""
-        if not self.connected.is_set():
-            return
-        hosts.beat(f"watch:{self.name}", now)
-        lost = Host.objects.filter(pk=self.host_id, stream_since__isnull=True)
-        lost.update(stream_since=self._since)
+        if self.connected.is_set():
+            hosts.beat(self.sign, now)
+            hosts.stream_stands(self.host_id, self.since)
 
     def flush_cursor(self) -> None:
         """Write the cursor that throttling has held back."""
@@ -203,6 +220,8 @@ def _container_of(host: Host, event: Event) -> Container | None:
     """By engine id; a container that was recreated is known by its name."""
     name = stable_name(event.name, event.labels)
     rows = list(Container.objects.filter(Q(engine_id=event.container_id) | Q(name=name), host=host))
+    for row in rows:
+        row.host = host
     return next((row for row in rows if row.engine_id == event.container_id), rows[0] if rows else None)
 
 
@@ -251,80 +270,18 @@ def _not_registered(name: str, error: Exception) -> None:
         logger.error("cannot be registered: %s", error, extra=extra, exc_info=error)
 
 
-def register_started(host: Host, engine: Engine, event: Event) -> None:
+def register_started(host: Host, engine: Engine, event: Event) -> Container | None:
     """A container that nobody knows has started: supervise it from its first second where it is wanted."""
     try:
         snapshot = engine.inspect(event.container_id)
         why = wanted(host, snapshot.labels)
         if why is None:
-            return
+            return None
         container = adopt(host, snapshot, why)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
         _not_registered(event.name, error)
-        return
+        return None
     logger.info("registered", extra={"action": "registered", "container": container.name, "why": why})
-    check_now([container.pk], by_event=True, with_probes=False)
-
-
-class Supervisor:
-    """Keeps one watcher for each enabled host that is asked for, as hosts come, change and go.
-
-    By name, or those of some queues. Without either, those that are left to the common workers; in one process all.
-    """
-
-    def __init__(self, host_names: Iterable[str] | None, queues: Iterable[str] = ()) -> None:
-        self._names = set(host_names) if host_names is not None else None
-        self._queues = frozenset(queues)
-        self._watchers: dict[int, HostWatcher] = {}
-
-    def _is_asked_for(self, host: Host) -> bool:
-        if self._names is not None:
-            return host.name in self._names
-        if self._queues:
-            return host.queue in self._queues
-        return settings.EMBEDDED or not host.queue
-
-    def step(self) -> None:
-        """One round: start, replace and stop watchers, and show that they live."""
-        wanted_hosts = {host.pk: host for host in Host.objects.filter(enabled=True) if self._is_asked_for(host)}
-        for pk in list(self._watchers):
-            watcher = self._watchers[pk]
-            if (
-                pk not in wanted_hosts
-                or watcher.config != config_of(wanted_hosts[pk])
-                or not watcher.is_alive()
-            ):
-                watcher.stop()
-                del self._watchers[pk]
-        for pk, host in wanted_hosts.items():
-            if pk not in self._watchers:
-                self._watchers[pk] = HostWatcher(host)
-                self._watchers[pk].start()
-        now = db_now()
-        for watcher in self._watchers.values():
-            watcher.flush_cursor()
-            watcher.show_alive(now)
-
-    def stop(self) -> None:
-        for watcher in self._watchers.values():
-            watcher.stop()
-        for watcher in self._watchers.values():
-            watcher.join(3.0)
-            with suppress(DatabaseError):
-                watcher.flush_cursor()
-
-
-def run(host_names: Iterable[str] | None, stop: threading.Event, queues: Iterable[str] = ()) -> None:
-    """Watch the named hosts, or those of these queues, until `stop` is set; see `Supervisor`."""
-    supervisor = Supervisor(host_names, queues)
-    while not stop.is_set():
-        close_old_connections()
-        try:
-            supervisor.step()
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("database: %s", error, extra={"action": "watch_database"})
-        stop.wait(SUPERVISE_EVERY)
-    supervisor.stop()
-    connection.close()
+    return container

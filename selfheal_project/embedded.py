@@ -198,7 +198,7 @@ def beat_part(app: Celery) -> Part:
 
 def watch_part() -> Part:
     """The watcher of all engines' event streams."""
-    from healing import watch
+    from healing import watchers
 
     stopping = threading.Event()
-    return Part("watch", partial(watch.run, None, stopping), stopping.set)
+    return Part("watch", partial(watchers.run, None, stopping), stopping.set)

@@ -53,15 +53,17 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """Sends what it has claimed."""
 
     Entry = Entry
+    _last_timestamp = _LONG_AGO
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ahead = _ahead()
         super().__init__(*args, **kwargs)
 
-    def setup_schedule(self) -> None:
-        # What is changed after the rows have been read is a change: beat adds those that are missing just then.
-        self._last_timestamp = self.Changes.last_change() or _LONG_AGO
-        super().setup_schedule()
+    def schedule_changed(self) -> bool:
+        changed = bool(super().schedule_changed())
+        # Without a change yet, the first is one: beat adds the missing rows after it has read those there are.
+        self._last_timestamp = self._last_timestamp or _LONG_AGO
+        return changed
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         ahead = _ahead()

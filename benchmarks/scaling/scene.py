@@ -140,7 +140,7 @@ def _register(folder: Path, home: Path, environ: Mapping[str, str]) -> float:
     begun = time.monotonic()
     subprocess.run(
         [sys.executable, "-m", "benchmarks.scaling.registering", str(folder)],
-        env={**kept, "SELFHEAL_HOME": str(home), **environ},
+        env={**kept, "SELFHEAL_HOME": str(home), "SELFHEAL_LOG_LEVEL": "WARNING", **environ},
         cwd=PROJECT,
         check=True,
         stdout=subprocess.DEVNULL,

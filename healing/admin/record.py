@@ -102,7 +102,7 @@ class FailureRecordAdmin(ReadOnlyAdmin):
                 "classes": ("collapse",),
                 "fields": (
                     ("host_name", "engine_id"), ("project_name", "service_name"), ("tenant", "is_found"),
-                    ("is_trial", "forced"), ("in_success_rate", "due_at"), ("lease_owner", "lease_until"), "fence",
+                    ("is_trial", "in_success_rate"), ("forced", "forced_at"), ("due_at", "fence"), ("lease_owner", "lease_until"),
                 ),
             },
         ),

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +28,8 @@ from healing.engines.docker_events import IN_FLIGHT, EventReader, events_query, 
 from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
 from healing.engines.docker_logs import last_lines
-from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_summary, parse_time
+from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_time
+from healing.engines.docker_rows import ListedRows
 from healing.engines.docker_tls import check_tls
 
 # What this module was written against; an engine that is older, or no longer speaks it, sets its own.
@@ -51,16 +53,20 @@ class DockerEngine:
         self._actions: DockerActions | None = None
         self._api = ""
         self._readers: set[EventReader] = set()
+        self._rows = ListedRows()
 
     def info(self) -> EngineInfo:
         version = self._version(self._timeout)
         return parse_info(version, _mapping(self._get("/info", "info")))
 
     def list(self) -> Sequence[Summary]:
-        rows = self._get("/containers/json", "list of containers", {"all": "1"})
-        if not isinstance(rows, list):
-            raise not_an_engine(self._http.address, str(rows))
-        return [parse_summary(_mapping(row)) for row in rows]
+        with self._agreeing():
+            path, query = f"{self._prefix()}/containers/json", {"all": "1"}
+            body, _ = self._http.get(path, "list of containers", self._timeout, query)
+        try:
+            return self._rows.parse(body)
+        except (TypeError, ValueError) as error:
+            raise not_an_engine(self._http.address, body[:80]) from error
 
     def inspect(self, container_id: str) -> Snapshot:
         return parse_snapshot(_mapping(self._get(f"{_path(container_id)}/json", f"inspect {container_id}")))
@@ -138,10 +144,15 @@ class DockerEngine:
         return newest_after(last_at, body.splitlines())
 
     def _get(self, path: str, what: str, query: dict[str, str] | None = None) -> Any:
-        try:
+        with self._agreeing():
             return self._http.get_json(self._prefix() + path, what, self._timeout, query)
+
+    @contextmanager
+    def _agreeing(self) -> Iterator[None]:
+        """An engine upgraded since may refuse the version agreed upon: then it is agreed upon anew next time."""
+        try:
+            yield
         except EngineRefused:
-            # An engine upgraded since may refuse the version agreed upon: agree anew next time.
             self._api = ""
             raise
 

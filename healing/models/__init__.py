@@ -13,7 +13,7 @@ from healing.models.fleet import (
     Tenant,
 )
 from healing.models.record import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
-from healing.models.system import CheckShard, Heartbeat, SystemState, Trouble
+from healing.models.system import CheckShard, Heartbeat, Overload, PutOff, SystemState, Trouble
 
 __all__ = [
     "Attempt",
@@ -29,8 +29,10 @@ __all__ = [
     "Heartbeat",
     "Host",
     "HostState",
+    "Overload",
     "Probe",
     "Project",
+    "PutOff",
     "Scope",
     "Service",
     "Stage",

@@ -8,8 +8,9 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import Q
 
+from healing.core.shedding import DEFAULT_RANK
 from healing.core.types import ActionKind, ActionResult, FailureType, Health, Lifecycle
-from healing.models.choices import choices
+from healing.models.choices import choices, rank_choices
 from healing.models.fleet import Container, Tenant
 
 
@@ -32,6 +33,11 @@ class HealthStatus(models.Model):
     warnings = models.JSONField(default=list, blank=True)
     next_check_at = models.DateTimeField(
         null=True, blank=True, help_text="When to look at it by itself again; empty: with each sweep of its host."
+    )
+    priority = models.SmallIntegerField(
+        choices=rank_choices(),
+        default=DEFAULT_RANK,
+        help_text="Its config's, as the last sweep of its host found it.",
     )
     healthy_since = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(
@@ -118,6 +124,12 @@ class FailureRecord(models.Model):
     reason = models.TextField(blank=True, help_text="Why that was done, or why nothing was.")
     detected_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
+    priority = models.SmallIntegerField(
+        choices=rank_choices(), default=DEFAULT_RANK, help_text="Its container's when it was found."
+    )
+    put_off_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it had to wait for others because too many heals were under way."
+    )
     is_trial = models.BooleanField(default=False, help_text="The one silent attempt after a quarantine.")
     in_success_rate = models.BooleanField(default=True)
     alert_level = models.CharField(max_length=10, blank=True, help_text="The highest level told so far.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from healing.core.shedding import DEFAULT_RANK, HOLD, Level
+from healing.models.choices import rank_choices
 from healing.models.fleet import Host
 
 
@@ -43,6 +45,12 @@ class CheckShard(models.Model):
     next_due_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
+    begun_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a worker took it up; empty while nobody has."
+    )
+    priority = models.SmallIntegerField(
+        choices=rank_choices(), default=DEFAULT_RANK, help_text="That of its most important container."
+    )
 
     class Meta:
         ordering = ["host_id", "number"]
@@ -71,3 +79,51 @@ class Trouble(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Overload(models.Model):
+    """How late the checks of one queue's hosts are, and what is shed because of it. No row: it was never late."""
+
+    queue = models.CharField(max_length=100, unique=True)
+    level = models.SmallIntegerField(
+        "shed",
+        choices=[(level.value, level.name.lower().replace("_", "-")) for level in Level],
+        default=Level.NONE.value,
+        help_text="Checks of this priority and below are put off.",
+    )
+    lateness = models.FloatField(default=0.0, help_text="Seconds that checks wait for a worker.")
+    heals_waiting = models.IntegerField(default=0, help_text="Heals that were due and that nobody had.")
+    measured_at = models.DateTimeField()
+    late_since = models.DateTimeField(null=True, blank=True)
+    calm_since = models.DateTimeField(null=True, blank=True)
+    raised_at = models.DateTimeField(null=True, blank=True)
+    lowered_at = models.DateTimeField(null=True, blank=True)
+    hold = models.FloatField(
+        default=HOLD.total_seconds(), help_text="Seconds of calm before less is shed."
+    )
+    counted_before = models.JSONField(
+        default=dict, blank=True, help_text="Checks put off by priority before this overload began."
+    )
+
+    class Meta:
+        ordering = ["queue"]
+
+    def __str__(self) -> str:
+        return self.queue
+
+
+class PutOff(models.Model):
+    """Checks of a host that were put off for more important ones, counted by the hour and by priority."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="put_off")
+    hour = models.DateTimeField(help_text="The beginning of the hour.")
+    priority = models.SmallIntegerField(choices=rank_choices())
+    checks = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-hour", "host_id", "priority"]
+        verbose_name = verbose_name_plural = "checks put off"
+        constraints = [models.UniqueConstraint(fields=["host", "hour", "priority"], name="put_off_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id}: {self.checks}"

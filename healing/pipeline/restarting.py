@@ -198,7 +198,8 @@ def _answered(
 ) -> Next:
     """Accepted, or no answer, which may still be a success: verify, never call again."""
     now = db_now()
-    config = config_book().config(failure.container)
+    book = config_book()
+    config = book.config(failure.container)
     with transaction.atomic():
         _end(
             attempt,
@@ -208,7 +209,8 @@ def _answered(
             verify_until=deadline(now, snapshot, config),
         )
         statuses.count_restart(failure.container, now)
-        first_look = now + timedelta(seconds=FIRST_LOOK)
+        can_be_asked = bool(snapshot.health_command.argv or book.probes(failure.container))
+        first_look = now if can_be_asked else now + timedelta(seconds=FIRST_LOOK)
         _tell(failure, attempt, config)
         heals.move(failure, Stage.VERIFY, first_look)
     return Next(Stage.VERIFY, failure.pk)

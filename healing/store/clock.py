@@ -14,7 +14,7 @@ REFRESH = 5.0
 GOOD = 0.02
 """An answer that took longer, in seconds, says too little about the moment that it means, and is not kept."""
 TOLERANCE = timedelta(seconds=0.05)
-"""By how much two processes may differ about the time: more than GOOD twice, and nothing that a heal would notice."""
+"""By how much two processes may differ about the time: more than GOOD, and nothing that a heal would notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,9 @@ def _ask() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at: datetime = cursor.fetchone()[0]
-    if _steady() - before <= GOOD:
-        _reading = _Reading(at, before)
+    after = _steady()
+    if after - before <= GOOD:
+        _reading = _Reading(at, (before + after) / 2)
     return at
 
 

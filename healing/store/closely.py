@@ -27,10 +27,10 @@ def ensure(host_id: int) -> None:
 
 def begin(host_id: int, now: datetime) -> bool:
     """Take the host for one run; False where a run is under way, or the host has no such probes any more."""
-    rows = CheckShard.objects.filter(host_id=host_id, number=CLOSELY, host__enabled=True)
     idle = Q(checked_at__isnull=True) | Q(checked_at__lte=now - timedelta(seconds=LEASE))
     ends = {"lease_until": now + timedelta(seconds=LEASE), "next_due_at": now + timedelta(seconds=RUN)}
-    return bool(rows.filter(idle).update(checked_at=now, **ends))
+    # No other table: PostgreSQL would not look at the row again after it has waited for another's update.
+    return bool(_shard(host_id).filter(idle).update(checked_at=now, **ends))
 
 
 def hand_over(host_id: int, now: datetime) -> None:

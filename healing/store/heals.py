@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from healing.core.lifecycle import STOP_SLACK
+from healing.core.shedding import DEFAULT_RANK
 from healing.core.status import Status
 from healing.core.types import ActionKind, ActionResult, FailureType
 from healing.core.wording import storable
@@ -36,6 +37,8 @@ class Next:
 
     stage: Stage
     failure_id: int
+    priority: int = field(default=DEFAULT_RANK, compare=False)
+    """Its rank: 0 goes first."""
 
 
 def owner(mode: str = "worker") -> str:
@@ -159,14 +162,14 @@ def open_failures_of_host(host_id: int) -> dict[int, FailureRecord]:
 
 
 def due(now: datetime, limit: int = 500) -> list[Next]:
-    """Heals that nobody is moving although it is their time."""
+    """Heals that nobody is moving although it is their time, the most important first."""
     rows = (
         FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lte=now)
         .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
-        .order_by("due_at")
-        .values_list("stage", "pk")[:limit]
+        .order_by("priority", "due_at")
+        .values_list("stage", "pk", "priority")[:limit]
     )
-    return [Next(Stage(stage), pk) for stage, pk in rows]
+    return [Next(Stage(stage), pk, priority) for stage, pk, priority in rows]
 
 
 def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db.models import Case, Min, Q, Value, When
 from django.db.models.functions import Least
 
 from healing.core.cadence import SLACK, next_slot
+from healing.core.shedding import DEFAULT_RANK
 from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
 from healing.store.clock import TOLERANCE
 
@@ -47,31 +49,48 @@ def seen(host: Host, now: datetime, version: str = "") -> None:
     Host.objects.filter(pk=host.pk).update(**fields)
 
 
-def claim_due_shards(now: datetime) -> list[tuple[int, int]]:
-    """(host, shard number) of each shard that is due and that nobody checks; each is claimed for SHARD_LEASE seconds."""
+def claim_due_shards(now: datetime) -> list[tuple[int, int, int]]:
+    """(host, shard number, priority) of each shard that is due and that nobody checks, the most important first.
+
+    Each is claimed for SHARD_LEASE seconds.
+    """
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     is_due = Q(next_due_at__isnull=True) | Q(next_due_at__lte=now + TOLERANCE)
     with transaction.atomic():
         rows = CheckShard.objects.filter(free, is_due, host__enabled=True)
         if connection.features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True, of=("self",))
-        found = list(rows.values_list("pk", "host_id", "number"))
+        rows = rows.order_by("priority", "next_due_at", "pk")
+        found = list(rows.values_list("pk", "host_id", "number", "priority"))
         if found:
             lease = now + timedelta(seconds=SHARD_LEASE)
-            CheckShard.objects.filter(pk__in=[pk for pk, *_ in found]).update(lease_until=lease)
-    return [(host_id, number) for _, host_id, number in found]
+            claimed = CheckShard.objects.filter(pk__in=[pk for pk, *_ in found])
+            claimed.update(lease_until=lease, begun_at=None)
+    return [(host_id, number, priority) for _, host_id, number, priority in found]
 
 
-def finish_shard(host_id: int, number: int, began: datetime, now: datetime, pause: float | None) -> None:
+def finish_shard(
+    host_id: int,
+    number: int,
+    began: datetime,
+    now: datetime,
+    pause: float | None,
+    *,
+    priority: int = DEFAULT_RANK,
+    has_put_off: bool = False,
+) -> None:
     """Give the shard back, due on its grid of `pause` seconds, and before when a container of it is.
 
     None for `pause`: the host does not answer, and is asked again in DOWN_RETRY seconds. Where somebody has wanted it
-    sooner while it was being swept, which began at `began`, that counts too.
+    sooner while it was being swept, which began at `began`, that counts too. `priority` is that of its most important
+    container. What it has put off waits for the grid.
     """
     due_at = now + timedelta(seconds=DOWN_RETRY)
     if pause is not None:
         due_at = next_slot(began, pause, host_id)
         rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+        if has_put_off:
+            rows = rows.filter(next_check_at__gt=began + SLACK)
         first = rows.aggregate(first=Min("next_check_at"))["first"]
         if first is not None and first < due_at - SLACK:
             due_at = first
@@ -79,7 +98,7 @@ def finish_shard(host_id: int, number: int, began: datetime, now: datetime, paus
         When(next_due_at__gt=began, then=Least("next_due_at", Value(due_at))), default=Value(due_at)
     )
     CheckShard.objects.filter(host_id=host_id, number=number).update(
-        lease_until=None, checked_at=now, next_due_at=wanted
+        lease_until=None, checked_at=now, next_due_at=wanted, priority=priority
     )
 
 
@@ -93,6 +112,23 @@ def beat(name: str, now: datetime, **details: Any) -> None:
     """Show that a part of Selfheal works (one statement once its row exists)."""
     if not Heartbeat.objects.filter(name=name).update(at=now, details=details):
         Heartbeat.objects.get_or_create(name=name, defaults={"at": now, "details": details})
+
+
+def beat_all(names: Sequence[str], now: datetime) -> None:
+    """Show that these parts work (one statement once their rows exist)."""
+    if Heartbeat.objects.filter(name__in=names).update(at=now) < len(names):
+        for name in names:
+            beat(name, now)
+
+
+def without_stream(host_ids: Sequence[int]) -> list[int]:
+    """Those of these hosts whose events are not known to be seen."""
+    return list(Host.objects.filter(pk__in=host_ids, stream_since__isnull=True).values_list("pk", flat=True))
+
+
+def stream_stands(host_id: int, since: datetime | None) -> None:
+    """A call that got no answer has not broken the event stream: since when it is seen still stands."""
+    Host.objects.filter(pk=host_id, stream_since__isnull=True).update(stream_since=since)
 
 
 def watched_since(host: Host, now: datetime) -> datetime | None:

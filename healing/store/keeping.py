@@ -107,7 +107,7 @@ def held(host_id: int, number: int) -> Iterator[bool]:
     now = db_now()
     lease = LONGEST_CHECK if settings.EMBEDDED else hosts.SHARD_LEASE
     rows = CheckShard.objects.filter(host_id=host_id, number=number, lease_until__isnull=False)
-    if not rows.update(lease_until=now + timedelta(seconds=lease)):
+    if not rows.update(lease_until=now + timedelta(seconds=lease), begun_at=now):
         yield False
         return
     if settings.EMBEDDED:

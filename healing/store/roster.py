@@ -24,6 +24,7 @@ class Entry:
     lifecycle: str
     next_check_at: datetime | None
     quarantine_until: datetime | None
+    priority: int
 
 
 _COLUMNS = (
@@ -39,6 +40,7 @@ _COLUMNS = (
     "lifecycle",
     "next_check_at",
     "quarantine_until",
+    "priority",
 )
 
 

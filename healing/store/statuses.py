@@ -86,6 +86,21 @@ def due_with_sweep(container_ids: Sequence[int]) -> None:
         HealthStatus.objects.filter(pk__in=container_ids).update(next_check_at=None)
 
 
+def put_off(container_ids: Sequence[int], now: datetime) -> None:
+    """Note since when these wait that had no time of their own; the others keep theirs, which has passed."""
+    for start in range(0, len(container_ids), 500):
+        rows = HealthStatus.objects.filter(pk__in=container_ids[start : start + 500])
+        rows.filter(next_check_at__isnull=True).update(next_check_at=now)
+
+
+def set_priorities(rank_of: Mapping[int, int]) -> None:
+    """Note the changed ranks of containers: a statement for each rank, and none where nothing has changed."""
+    for rank in sorted(set(rank_of.values())):
+        ids = [pk for pk, its_rank in rank_of.items() if its_rank == rank]
+        for start in range(0, len(ids), 500):
+            HealthStatus.objects.filter(pk__in=ids[start : start + 500]).update(priority=rank)
+
+
 def of_containers(container_ids: Sequence[int]) -> list[HealthStatus]:
     """The rows of these containers as far as they are monitored, with all that a record is to be named by."""
     related = ("container__host", "container__service", "container__project")

@@ -55,7 +55,7 @@ def move(host_id: int, by: Callable[[float], float], now: datetime) -> float:
 
 
 def hand_on(host_id: int, now: datetime) -> int:
-    """Have those ask again that have waited longest for room; the next tick finds them due."""
+    """Have the most important ask again that have waited longest for room; the next tick finds them due."""
     waiting = FailureRecord.objects.filter(
         container__host_id=host_id,
         stage=Stage.DIAGNOSE,
@@ -63,5 +63,5 @@ def hand_on(host_id: int, now: datetime) -> int:
         due_at__gt=now,
         reason__startswith=SLOW_START,
     )
-    longest = list(waiting.order_by("detected_at").values_list("pk", flat=True)[:PLACES_PER_HEAL])
+    longest = list(waiting.order_by("priority", "detected_at").values_list("pk", flat=True)[:PLACES_PER_HEAL])
     return FailureRecord.objects.filter(pk__in=longest, stage=Stage.DIAGNOSE).update(due_at=now)

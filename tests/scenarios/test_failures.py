@@ -12,7 +12,6 @@ from tests.testbed import faults
 from tests.testbed.containers import Containers, healthcheck
 from tests.testbed.wait import until
 
-
 LATE = 6.0
 """Seconds by which a pause may be longer than planned on a machine that has other things to do."""
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, hosts: list[str], queue: list[str], **__: Any) -> None:
-        from healing import watch
+        from healing import watchers
         from healing.models import Host
         from healing.store.durability import relax_this_process
         from selfheal_project.up.signals import stop_on_signals
@@ -41,4 +41,4 @@ class Command(BaseCommand):
         relax_this_process()
         stopping = threading.Event()
         with stop_on_signals(stopping):
-            watch.run(hosts or None, stopping, queue)
+            watchers.run(hosts or None, stopping, queue)

@@ -14,6 +14,8 @@ from pathlib import Path
 import docker
 import pytest
 
+from benchmarks.fleet import payloads
+from benchmarks.fleet.container import NANOSECONDS, now
 from benchmarks.fleet.control import Control, ControlError
 from tests.integration.fleet.conftest import ONE, Scene
 from tests.testbed.wait import until
@@ -135,6 +137,27 @@ def test_an_unchanged_list_is_the_same_bytes(scene: Scene) -> None:
     assert listed() is first
     scene.fleet.do(lambda fleet: fleet.die(ONE, scene.web))
     assert listed() is not first
+
+
+def test_a_row_is_made_anew_for_what_has_changed_and_for_its_age(scene: Scene) -> None:
+    """The other rows stay as they are, also their ages, for as long as those hold."""
+
+    def rows(later: float = 0.0) -> dict[str, bytes]:
+        moment = now() + round(later * NANOSECONDS)
+        return scene.fleet.do(
+            lambda fleet: {
+                one.id: payloads.row(one, moment) for one in fleet.endpoint(ONE).world.containers.values()
+            }
+        )
+
+    first = rows()
+    assert b"(healthy)" in first[scene.web]
+    scene.fleet.do(lambda fleet: fleet.die(ONE, scene.web))
+    second = rows(later=1000)
+    assert b"Exited (1)" in second[scene.web]
+    assert all(second[identity] is first[identity] for identity in first if identity != scene.web)
+    third = rows(later=5400)
+    assert all(b"Up 2 hours" in row for identity, row in third.items() if identity != scene.web)
 
 
 def test_every_request_is_logged(scene: Scene) -> None:

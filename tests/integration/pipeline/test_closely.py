@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -218,7 +219,9 @@ def test_hosts_share_the_loop_of_their_process(
     failing = FailureRecord.objects.filter(is_found=True)
 
     def join() -> bool:
+        began = time.monotonic()
         tasks.probe_closely.run(second.host_id)
+        assert time.monotonic() - began < LONG / 2
         return failing.count() == 2
 
     try:

@@ -34,6 +34,8 @@ def test_what_a_restart_cures_is_healed_at_the_engines_speed(timeline: Timeline)
     """All are healed with one restart each, never more at once than the window allows, which grows."""
     for name in NAMES:
         timeline.fake.after_starts(name, Outcome("healthy", 1.0))
+        command = timeline.fake.inspect(name).health_command.argv
+        timeline.fake.answer_exec(name, command, ExecResult(1, "not ready yet"))
     timeline.at(30, lambda: break_all(timeline))
     most = 0
 

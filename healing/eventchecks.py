@@ -1,0 +1,77 @@
+"""Checks that engine events ask for, made in the watcher's own process: the way through the broker is left out.
+
+So a failure is on record a hop sooner, and also while the broker is away. What follows from it goes the usual way.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from healing.models import Container
+from healing.pipeline import check
+from healing.store.clock import db_now
+from healing.tasks import check_now, send_next
+
+logger = logging.getLogger(__name__)
+
+THREADS = 8
+PER_HOST = 4
+"""Checks of one host at once, so that one which hangs keeps no other from being looked at."""
+
+
+class EventChecks:
+    """A few threads, shared by all watchers of this process. Where all are busy, checks go through the broker."""
+
+    def __init__(self, threads: int = THREADS, per_host: int = PER_HOST) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="event-check")
+        self._threads, self._per_host = threads, per_host
+        self._at_work: Counter[int] = Counter()
+        self._lock = threading.Lock()
+        # The first event must not wait for a connection to the database.
+        self._pool.submit(db_now)
+
+    def check(self, container: Container) -> None:
+        """Have a container checked at once; returns before it is."""
+        if self._take(container.host_id):
+            try:
+                self._pool.submit(self._run, container)
+                return
+            except RuntimeError:  # the pool is shut down
+                self._give_back(container.host_id)
+        check_now([container.pk], by_event=True, with_probes=False)
+
+    def stop(self) -> None:
+        """Begin no more checks; returns at once."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, container: Container) -> None:
+        try:
+            close_old_connections()
+            queue = "" if settings.EMBEDDED else container.host.queue
+            for following in check.check_some(container.host_id, [container.pk], by_event=True):
+                send_next(following, early=True, queue=queue)
+        except DatabaseError as error:
+            extra = {"action": "event_check_failed", "container": container.name}
+            logger.warning("not checked, the next sweep will: %s", error, extra=extra)
+        except Exception:
+            extra = {"action": "event_check_failed", "container": container.name}
+            logger.exception("not checked, the next sweep will", extra=extra)
+        finally:
+            self._give_back(container.host_id)
+
+    def _take(self, host_id: int) -> bool:
+        with self._lock:
+            if self._at_work[host_id] >= self._per_host or self._at_work.total() >= self._threads:
+                return False
+            self._at_work[host_id] += 1
+            return True
+
+    def _give_back(self, host_id: int) -> None:
+        with self._lock:
+            self._at_work[host_id] -= 1

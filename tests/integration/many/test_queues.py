@@ -1,0 +1,229 @@
+"""Hosts with a queue of their own: where their work goes, and what is told when nobody takes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.exceptions import ValidationError
+
+from healing import tasks
+from healing.core.types import FailureType, Health
+from healing.models import CheckShard, Container, FailureRecord, HealthStatus, Host, Trouble
+from healing.pipeline import queues as queue_stage
+from healing.store import clock, heals, hosts, keeping, queues
+from healing.watchers import Supervisor
+from notifications.models import Notification
+
+pytestmark = pytest.mark.django_db
+BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def separate(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in processes of their own."""
+    settings.EMBEDDED = False
+    monkeypatch.setattr(keeping.Keeping, "_start", lambda self: None)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(task, queue) of every message."""
+    messages: list[tuple[str, str]] = []
+
+    def note(task: Any, *_: Any, queue: str, **__: Any) -> None:
+        messages.append((task.name.rpartition(".")[2], queue))
+
+    monkeypatch.setattr(tasks, "send", note)
+    return messages
+
+
+def _host(name: str, queue: str = "") -> Host:
+    return Host.objects.create(name=name, engine_kind="fake", address=f"fake://{name}", queue=queue)
+
+
+def _container(host: Host, name: str = "web") -> Container:
+    return Container.objects.create(host=host, name=name, engine_id=name)
+
+
+def _failure(container: Container, due: datetime) -> FailureRecord:
+    opened = heals.open_failure(
+        container, due, failure_type=FailureType.HEALTH_CHECK_FAILED, error_message="it fails"
+    )
+    assert opened is not None
+    return opened
+
+
+def test_work_goes_to_the_hosts_queue(sent: list[tuple[str, str]]) -> None:
+    """Checks, heals and hints of a host with a queue go there; those of the others to the common queues."""
+    common, near = _container(_host("common")), _container(_host("near", "rack-7"))
+    for container in (common, near):
+        _failure(container, clock.db_now() - timedelta(seconds=1))
+    tasks.dispatch_checks()
+    tasks.check_now([common.pk, near.pk], by_event=True)
+    tasks.check_now([near.pk])
+    assert sorted(sent) == sorted(
+        [
+            ("check_containers", "checks"),
+            ("check_containers", "checks.rack-7"),
+            ("diagnose", "heal"),
+            ("diagnose", "heal.rack-7"),
+            ("check_containers", "heal"),
+            ("check_containers", "heal.rack-7"),
+            ("check_containers", "checks.rack-7"),
+        ]
+    )
+
+
+def test_one_process_serves_all(sent: list[tuple[str, str]], settings: Any) -> None:
+    """Nobody else could take work from the broker inside a process."""
+    settings.EMBEDDED = True
+    _failure(_container(_host("near", "rack-7")), clock.db_now() - timedelta(seconds=1))
+    tasks.dispatch_checks()
+    assert sorted(sent) == [("check_containers", "checks"), ("diagnose", "heal")]
+
+
+@pytest.mark.parametrize("name", ["Rack", "a b", "a.b", "ä", "a\n", "x" * 41])
+def test_a_queue_has_a_strict_name(name: str) -> None:
+    """A name that a command line or a broker could misread is refused where the host is saved by people."""
+    with pytest.raises(ValidationError) as caught:
+        Host(name="h", address="unix:///x", queue=name).full_clean()
+    assert "queue" in caught.value.message_dict
+
+
+def test_who_watches_which_host(settings: Any) -> None:
+    """The common watcher leaves hosts with a queue to the watcher near them; in one process it takes all."""
+    common, near = Host(name="common"), Host(name="near", queue="rack-7")
+
+    def of(*arguments: Any) -> list[str]:
+        supervisor = Supervisor(*arguments)
+        return [host.name for host in (common, near) if supervisor._is_asked_for(host)]
+
+    assert of(None) == ["common"]
+    assert of(None, ["rack-7"]) == ["near"]
+    assert of(None, ["rack-8"]) == []
+    assert of(["near"]) == ["near"]
+    settings.EMBEDDED = True
+    assert of(None) == ["common", "near"]
+
+
+class Time:
+    """The dispatcher's ticks, a second apart; what is claimed is taken up only by `work`."""
+
+    def __init__(self, clock: Any) -> None:
+        self.now, self._clock = BEGIN, clock
+        self.served: set[str] = set()
+        self._work = keeping.Keeping()
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += timedelta(seconds=1)
+            self._clock.move_to(self.now)
+            for queue in self.served:
+                self._work.serve(queue)
+            self._work.write(self.now)
+            queue_stage.look_after(self.now)
+            for host_id, number in hosts.claim_due_shards(self.now):
+                if self.served:
+                    hosts.finish_shard(host_id, number, self.now, self.now, 10.0)
+
+
+@pytest.fixture
+def time() -> Any:
+    with time_machine.travel(BEGIN, tick=False) as traveller:
+        yield Time(traveller)
+
+
+def _told() -> list[tuple[str, str]]:
+    return [(n.kind, n.title) for n in Notification.objects.order_by("created_at")]
+
+
+def test_a_queue_without_a_worker_is_told_once(time: Time) -> None:
+    """Within a minute: one trouble, one alert, containers unknown; and once when a worker takes from it."""
+    container = _container(_host("near", "rack-7"))
+    HealthStatus.objects.filter(pk=container.pk).update(status=Health.HEALTHY)
+    time.run(60)
+    assert [t.key for t in Trouble.objects.filter(resolved_at=None)] == ["queue:checks.rack-7"]
+    assert _told() == [("firing", "No worker serves the queue checks.rack-7")]
+    status = HealthStatus.objects.get(pk=container.pk)
+    assert (status.status, status.message) == (
+        Health.UNKNOWN,
+        "could not look: no worker serves the queue checks.rack-7",
+    )
+    time.run(60)
+    assert len(_told()) == 1
+    time.served = {"checks.rack-7"}
+    time.run(15)
+    assert not Trouble.objects.filter(resolved_at=None).exists()
+    assert [kind for kind, _ in _told()] == ["firing", "resolved"]
+    time.served = set()
+    time.run(15)
+    assert len(_told()) == 2
+
+
+def test_one_lost_message_is_no_trouble(time: Time) -> None:
+    """A broker that was bounced has lost what waited; the next message is taken up, and nobody is told."""
+    _host("near", "rack-7")
+    for _ in range(3):
+        time.served = set()
+        time.run(20)
+        time.served = {"checks.rack-7"}
+        time.run(20)
+    assert _told() == []
+
+
+def test_heals_that_nobody_takes_are_told(time: Time) -> None:
+    """Checks may be served while heals are not; the containers' health is known then, and stays."""
+    container = _container(_host("common"))
+    HealthStatus.objects.filter(pk=container.pk).update(status=Health.UNHEALTHY)
+    _failure(container, time.now)
+    time.served = {"checks"}
+    time.run(50)
+    assert _told() == []
+    time.run(20)
+    assert _told() == [("firing", "No worker serves the queue heal")]
+    assert HealthStatus.objects.get(pk=container.pk).status == Health.UNHEALTHY
+
+
+def test_a_queue_that_no_host_names_any_more(time: Time) -> None:
+    """The trouble ends when the host goes back to the common workers, or is disabled."""
+    host = _host("near", "rack-7")
+    time.run(60)
+    host.enabled = False
+    host.save()
+    time.run(1)
+    assert [kind for kind, _ in _told()] == ["firing", "resolved"]
+
+
+def test_what_was_finished_meanwhile_is_not_checked_again() -> None:
+    """A message that waited while its shard was checked by another finds no claim."""
+    host = _host("h")
+    with keeping.held(host.pk, 0) as held:
+        assert not held
+    hosts.claim_due_shards(clock.db_now())
+    with keeping.held(host.pk, 0) as held:
+        assert held
+
+
+def test_a_claim_is_renewed_while_it_is_held() -> None:
+    """However long an engine hangs, one task asks it; and after a worker's death another soon may."""
+    host, kept = _host("h"), keeping.Keeping()
+    now = clock.db_now()
+    assert hosts.claim_due_shards(now) == [(host.pk, 0)]
+    kept.hold(host.pk, 0)
+    for seconds in range(4, 60, 4):
+        kept.write(now + timedelta(seconds=seconds))
+        assert hosts.claim_due_shards(now + timedelta(seconds=seconds + 3)) == []
+    kept.release(host.pk, 0)
+    later = now + timedelta(seconds=60)
+    kept.write(later)
+    assert hosts.claim_due_shards(later + timedelta(seconds=hosts.SHARD_LEASE)) == [(host.pk, 0)]
+
+
+def test_the_queues_of_failures_that_are_gone(sent: list[tuple[str, str]]) -> None:
+    """A failure that was deleted meanwhile costs its own message and no other."""
+    assert queues.of_failures([4711]) == {}
+    tasks.send_next(heals.Next(tasks.Stage.DIAGNOSE, 4711))
+    assert sent == [("diagnose", "heal")]
