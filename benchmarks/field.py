@@ -53,15 +53,16 @@ class Field:
         )
 
     def rest(self) -> None:
-        """Mend all of them, whatever has been done to them, and have the engine look at them at the same moments.
+        """Mend all of them, whatever has been done to them; they are healthy, and the engine's next looks are at one moment.
 
-        The engine's clock for a HEALTHCHECK begins anew after a pause.
+        Its clock for a HEALTHCHECK begins anew after a pause.
         """
         client = self.containers.client
         shutil.copyfile(self._folder / "given", self._folder / "in-force.new")
         os.replace(self._folder / "in-force.new", self._folder / "in-force")
         until(self._all_run, 60, f"{len(self.ids)} containers run", interval=0.5)
         self._all(lambda one: client.restart(one, timeout=1), self._listed(health="unhealthy"))
+        self.wait_healthy()
         self._all(client.pause, self.ids)
         self._all(client.unpause, self.ids)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from benchmarks import picture
 from benchmarks.field import Field
 from benchmarks.healers import Healer, Peer, Selfheal
 from benchmarks.record import Record, recording
@@ -100,6 +101,5 @@ def _window(one: Hopeless) -> str:
 def progress(found: Sequence[Hopeless]) -> dict[str, list[tuple[float, float]]]:
     """For a picture: restarts of each healer over time."""
     return {
-        one.healer: [(0.0, 0.0), *((at, float(number)) for number, at in enumerate(one.restarts, start=1))]
-        for one in found
+        one.healer: [*picture.steps(one.restarts), (one.seconds, float(len(one.restarts)))] for one in found
     }

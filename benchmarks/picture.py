@@ -16,8 +16,10 @@ from tests.testbed.paths import PROJECT
 FOLDER = PROJECT / "docs" / "images"
 
 _GREY = "#808080"
-_FAINT = "rgba(128,128,128,.45)"
-_LOOK = "inline:.axis .line { stroke: #808080 !important; } .line.reactive { stroke-width: 2.2 !important; }"
+_LOOK = (
+    "inline:.axis .line { stroke: #808080 !important; } .axis .guide.line { stroke: rgba(128,128,128,.4) !important; }"
+    " .line.reactive { stroke-width: 2.2 !important; }"
+)
 _DARK = "inline:@media (prefers-color-scheme: dark) { text { fill: #d0d0d0 !important; } }"
 _STYLE = Style(
     background="transparent",
@@ -25,8 +27,6 @@ _STYLE = Style(
     foreground="#404040",
     foreground_strong="#202020",
     foreground_subtle=_GREY,
-    guide_stroke_color=_FAINT,
-    major_guide_stroke_color=_FAINT,
     opacity=".85",
     colors=("#2f81f7", "#d9730d", "#2da44e", "#a371f7", "#cf222e", "#1b9e9e", "#b08800", "#8c6d5a"),
     font_family="system-ui, sans-serif",
@@ -81,6 +81,14 @@ def lines(
     for name, points in series.items():
         chart.add(name, [(x, y) for x, y in points])
     _write(path, chart)
+
+
+def steps(times: Sequence[float]) -> list[tuple[float, float]]:
+    """The stairs of a count that grows by one at each of these times, which are in their order."""
+    points = [(0.0, 0.0)]
+    for number, at in enumerate(times):
+        points += [(at, float(number)), (at, float(number + 1))]
+    return points
 
 
 def bars(

@@ -24,7 +24,8 @@ def save(name: str, machine: str, rows: Sequence[Any], folder: Path = FOLDER) ->
     folder.mkdir(parents=True, exist_ok=True)
     file = path(name, folder)
     body = {"machine": machine, "rows": [_rounded(asdict(row)) for row in rows]}
-    file.write_text(json.dumps(body, ensure_ascii=False, separators=(",", ":")).replace('{"', '\n{"') + "\n")
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    file.write_text(text.replace('[{"', '[\n{"').replace(',{"', ',\n{"') + "\n")  # a row, a line
     return file
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 
+from benchmarks import picture
 from benchmarks.field import Field
 from benchmarks.healers import FLOOR, Healer, Peer, Selfheal, healer
 from benchmarks.record import Record, recording
@@ -216,10 +217,12 @@ def _half(one: Storm) -> float:
 
 
 def progress(storms: Sequence[Storm]) -> dict[str, list[tuple[float, float]]]:
-    """For a picture of one interval: for each healer's last storm, how many had been started by when; and the sick."""
-    lines = {name: _steps(ones[-1].started) for name, ones in _by_healer(storms).items()}
-    return {"unhealthy": _steps(storms[0].sick), **lines}
-
-
-def _steps(times: Sequence[float]) -> list[tuple[float, float]]:
-    return [(0.0, 0.0), *((at, number) for number, at in enumerate(times, start=1))]
+    """For a picture of one interval: by when each healer had started how many in its last storm; of the floors the best."""
+    by_healer = _by_healer(storms)
+    floors = [name for name in by_healer if name.startswith(FLOOR)]
+    best = min(floors, key=lambda name: statistics.median(map(_seconds, by_healer[name])))
+    shown = [name for name in by_healer if name not in floors or name == best]
+    return {
+        "unhealthy": picture.steps(storms[0].sick),
+        **{name: picture.steps(by_healer[name][-1].started) for name in shown},
+    }

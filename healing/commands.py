@@ -50,7 +50,7 @@ def heal_now(container: Container) -> FailureRecord:
             _force(failure, now)
     if failure is None:
         raise Refused(f"{container.name}: a heal has just begun; look at its failure history")
-    tasks.send_next(Next(Stage.DIAGNOSE, failure.pk))
+    tasks.send_next(Next(Stage.DIAGNOSE, failure.pk, priority=0))
     return failure
 
 

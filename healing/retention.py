@@ -9,7 +9,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models import QuerySet
 
-from healing.models import FailureRecord, Heartbeat
+from healing.models import FailureRecord, Heartbeat, PutOff
 
 KEEP_DAYS = 90
 BATCH = 500
@@ -31,6 +31,7 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
         raise ValueError(f"keep_days ({keep_days}) and batch ({batch}) must be whole numbers from 1 up")
     cutoff = now - timedelta(days=min(keep_days, _LONGEST_DAYS))
     counts = {
+        "checks_put_off": _delete(PutOff.objects.filter(hour__lt=cutoff), batch),
         "failure_records": _delete(_ended_failures(now, cutoff), batch),
         "notifications": _delete(_ended_notifications(cutoff), batch),
         "heartbeats": _delete(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from celery import current_task, shared_task
@@ -11,10 +11,11 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from healing.core.queues import CHECKS, HEAL, name_of, near
+from healing.core.shedding import DEFAULT_RANK
 from healing.models import Container, Stage
-from healing.pipeline import check, closely, diagnosing, dispatch, restarting, sweep, verifying
+from healing.pipeline import check, closely, diagnosing, dispatch, overload, restarting, sweep, verifying
 from healing.pipeline import queues as queue_stage
-from healing.store import keeping, queues
+from healing.store import keeping, queues, statuses
 from healing.store.clock import db_now
 from healing.store.closely import CLOSELY, HAND_OVER
 from healing.store.heals import Next, StaleFence
@@ -29,10 +30,21 @@ CHECK_EXPIRES = SHARD_LEASE - 2
 """Before the claim of the shard ends, so that no check is taken up when another has been sent in its place."""
 
 
-def send(task: Any, *args: Any, queue: str, expires: float | None = None, **kwargs: Any) -> None:
-    """Send a hint. A broker that is away delays what it hints at until the tick finds it, and stops nobody."""
+def send(
+    task: Any,
+    *args: Any,
+    queue: str,
+    expires: float | None = None,
+    priority: int = DEFAULT_RANK,
+    **kwargs: Any,
+) -> None:
+    """Send a hint. A broker that is away delays what it hints at until the tick finds it, and stops nobody.
+
+    `priority` is a rank: what has 0 is taken first.
+    """
+    number = settings.MESSAGE_PRIORITIES[priority]
     try:
-        task.apply_async(args=args, kwargs=kwargs, queue=queue, expires=expires)
+        task.apply_async(args=args, kwargs=kwargs, queue=queue, expires=expires, priority=number)
     except (OperationalError, ConnectionError, OSError) as error:
         logger.warning("broker unreachable: %s", error, extra={"action": "hint_lost", "task": task.name})
 
@@ -52,7 +64,8 @@ def send_next(
         queue = queues.of_failures([following.failure_id]).get(following.failure_id, "")
     task = _STAGES[following.stage]
     extra = {"early": True} if early and following.stage is Stage.VERIFY else {}
-    send(task, following.failure_id, queue=near(HEAL, queue), expires=expires, **extra)
+    target = near(HEAL, queue)
+    send(task, following.failure_id, queue=target, expires=expires, priority=following.priority, **extra)
 
 
 def _queue_here() -> str:
@@ -70,19 +83,39 @@ def _name_here() -> str | None:
 @shared_task(name="healing.tasks.dispatch_checks", time_limit=60, soft_time_limit=50)
 def dispatch_checks() -> None:
     """Beat's tick: one task for each host and shard that is due, and the heals that are due."""
-    queue_stage.look_after(db_now())
+    unserved = queue_stage.look_after(db_now())
     work = dispatch.tick()
-    names = queues.of_hosts(host_id for host_id, _ in work.shards) if work.shards else {}
-    for host_id, number in work.shards:
-        name = names.get(host_id, "")
-        if number == CLOSELY:
-            send(probe_closely, host_id, queue=near(HEAL, name), expires=CHECK_EXPIRES)
-        else:
-            send(check_containers, host_id, number, queue=near(CHECKS, name), expires=CHECK_EXPIRES)
-    names = queues.of_failures(following.failure_id for following in work.heals) if work.heals else {}
-    for following in work.heals:
+    _send_checks(work.shards, unserved)
+    _send_heals(work.heals, unserved)
+    overload.tell(work.news, db_now())
+
+
+def _send_checks(shards: Sequence[tuple[int, int, int]], unserved: Collection[str]) -> None:
+    """Where nobody takes them, one at a time is enough to find out when somebody does: the rest would pile up."""
+    names = queues.of_hosts(host_id for host_id, *_ in shards) if shards else {}
+    tried: set[str] = set()
+    for host_id, number, priority in shards:
+        task: Any = probe_closely if number == CLOSELY else check_containers
+        queue = near(HEAL if number == CLOSELY else CHECKS, names.get(host_id, ""))
+        if queue in tried:
+            continue
+        if queue in unserved:
+            tried.add(queue)
+        arguments = (host_id,) if number == CLOSELY else (host_id, number)
+        send(task, *arguments, queue=queue, expires=CHECK_EXPIRES, priority=priority)
+
+
+def _send_heals(due: Sequence[Next], unserved: Collection[str]) -> None:
+    names = queues.of_failures(following.failure_id for following in due) if due else {}
+    tried: set[str] = set()
+    for following in due:
+        name = names.get(following.failure_id, "")
+        if name in tried:
+            continue
+        if near(HEAL, name) in unserved:
+            tried.add(name)
         # Each tick finds them again: without an end, the hints of busy minutes would pile up.
-        send_next(following, expires=HINT_EXPIRES, queue=names.get(following.failure_id, ""))
+        send_next(following, expires=HINT_EXPIRES, queue=name)
 
 
 @shared_task(name="healing.tasks.check_containers", time_limit=CHECK_LIMIT, soft_time_limit=CHECK_LIMIT - 10)
@@ -97,18 +130,20 @@ def check_containers(
     """Check a shard's due containers, or these containers now, after `counted` failures in a row."""
     keeping.serve(_queue_here())
     if container_ids is not None:
-        found = check.check_some(
-            host_id, container_ids, by_event=by_event, with_probes=with_probes, counted=counted
+        _pass_on(
+            check.check_some(
+                host_id, container_ids, by_event=by_event, with_probes=with_probes, counted=counted
+            )
         )
-    else:
-        found = _check_shard(host_id, shard or 0)
+        return
+    with keeping.held(host_id, shard or 0) as is_due:
+        if is_due:
+            sweep.check_shard(host_id, shard or 0, _pass_on)
+
+
+def _pass_on(found: Sequence[Next]) -> None:
     for following in found:
         send_next(following, early=True)
-
-
-def _check_shard(host_id: int, number: int) -> list[Next]:
-    with keeping.held(host_id, number) as is_due:
-        return sweep.check_shard(host_id, number) if is_due else []
 
 
 @shared_task(name="healing.tasks.probe_closely")
@@ -126,6 +161,7 @@ def _check_probed(host_id: int, container_ids: Sequence[int], counted: int) -> N
         host_id,
         queue=queue,
         expires=HINT_EXPIRES,
+        priority=statuses.most_important(ids),
         container_ids=ids,
         with_probes=True,
         counted=counted,
@@ -177,22 +213,26 @@ _STAGES: dict[Stage, Any] = {
 }
 
 
-def _run(stage: Callable[[int], Next | None], failure_id: int) -> None:
+def _run(stage: Callable[[int], Next | Sequence[Next] | None], failure_id: int) -> None:
     keeping.serve(_queue_here())
     try:
         following = stage(failure_id)
     except StaleFence as stale:
         logger.warning("%s", stale, extra={"action": "stale_fence", "failure": failure_id})
         return
-    send_next(following)
+    for each in (following,) if isinstance(following, Next) else following or ():
+        send_next(each)
 
 
 def check_now(container_ids: Sequence[int], *, by_event: bool = False, with_probes: bool = True) -> None:
     """Hint: check these containers at once, one task for each host."""
     by_host: dict[tuple[int, str], list[int]] = {}
+    ranks: dict[int, int] = {}
     rows = Container.objects.filter(pk__in=container_ids)
-    for host_id, name, pk in rows.values_list("host_id", "host__queue", "pk"):
+    for host_id, name, pk, its_rank in rows.values_list("host_id", "host__queue", "pk", "health__priority"):
         by_host.setdefault((host_id, "" if settings.EMBEDDED else name), []).append(pk)
+        known = DEFAULT_RANK if its_rank is None else its_rank
+        ranks[host_id] = min(known, ranks.get(host_id, known))
     for (host_id, name), ids in by_host.items():
         send(
             check_containers,
@@ -201,4 +241,5 @@ def check_now(container_ids: Sequence[int], *, by_event: bool = False, with_prob
             container_ids=ids,
             by_event=by_event,
             with_probes=with_probes,
+            priority=ranks[host_id],
         )

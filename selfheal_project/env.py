@@ -155,7 +155,16 @@ def broker_options(broker_url: str) -> dict[str, Any]:
         "health_check_interval": 10,
         "visibility_timeout": 300,
         "unacked_restore_interval": 10,
+        "priority_steps": sorted(message_priorities(broker_url)),
     }
+
+
+def message_priorities(broker_url: str) -> tuple[int, int, int]:
+    """The numbers by which this broker takes critical, default and non-critical messages in that order.
+
+    With Redis and in one process the lowest number is taken first, with RabbitMQ the highest.
+    """
+    return (9, 4, 0) if is_rabbitmq(broker_url) else (0, 3, 6)
 
 
 def stored_secret(home: Path, name: str, length: int = 50) -> str:

@@ -7,11 +7,31 @@ from __future__ import annotations
 
 import threading
 import time
+from heapq import heappop, heappush
+from itertools import count
 from queue import Empty, Queue
 from typing import Any
 from weakref import WeakSet
 
 from kombu.transport import memory, virtual
+
+
+class Backlog(Queue[Any]):
+    """Messages that wait: (priority, message). The lowest number is taken first, and the oldest of one number."""
+
+    def _init(self, maxsize: int) -> None:
+        self.queue: list[tuple[int, int, Any]] = []
+        self._numbers = count()
+
+    def _qsize(self) -> int:
+        return len(self.queue)
+
+    def _put(self, item: tuple[int, Any]) -> None:
+        heappush(self.queue, (item[0], next(self._numbers), item[1]))
+
+    def _get(self) -> Any:
+        return heappop(self.queue)[2]
+
 
 _queues: dict[str, Queue[Any]] = {}
 
@@ -49,10 +69,10 @@ class Channel(memory.Channel):
         self._queue_for(queue)
 
     def _queue_for(self, queue: str) -> Queue[Any]:
-        return self.queues.setdefault(queue, Queue())
+        return self.queues.setdefault(queue, Backlog())
 
     def _put(self, queue: str, message: Any, **_: Any) -> None:
-        self._queue_for(queue).put(message)
+        self._queue_for(queue).put((self._get_message_priority(message), message))
         wake_consumers(queue)
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: Any = None, **_: Any) -> None:

@@ -26,8 +26,10 @@ SET_BACK = 1.0
 """Seconds by which the clock has to fall behind the steady one to count as set back."""
 
 
-class Entry(ModelEntry):  # type: ignore[misc]
+class PeriodicEntry(ModelEntry):  # type: ignore[misc]
     """A periodic task that never waits for a time which has been before."""
+
+    last_run_at: datetime | None
 
     def is_due(self) -> Any:
         now = maybe_make_aware(self._default_now())
@@ -52,7 +54,7 @@ class Claim:
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """Sends what it has claimed."""
 
-    Entry = Entry
+    Entry = PeriodicEntry
     _last_timestamp = _LONG_AGO
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -74,7 +76,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         self._ahead = ahead
         return super().tick(*args, **kwargs)
 
-    def is_due(self, entry: Entry) -> Any:
+    def is_due(self, entry: PeriodicEntry) -> Any:
         state = entry.is_due()
         if not state.is_due or settings.EMBEDDED:
             return state
@@ -87,7 +89,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         return schedstate(False, max(entry.is_due().next, 0.0))
 
 
-def claim_run(entry: Entry) -> Claim:
+def claim_run(entry: PeriodicEntry) -> Claim:
     """Take this run of a periodic task, unless another beat has. Database errors propagate; beat tries again."""
     now, here = db_now(), datetime.now(entry.app.timezone)
     rows = PeriodicTask.objects.filter(pk=entry.model.pk, enabled=True)

@@ -100,6 +100,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 CELERY_BROKER_URL = env.broker(os.environ.get("CELERY_BROKER_URL", ""))
 EMBEDDED = CELERY_BROKER_URL.startswith("selfheal-memory")
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = env.broker_options(CELERY_BROKER_URL)
+MESSAGE_PRIORITIES = env.message_priorities(CELERY_BROKER_URL)
 # RabbitMQ: queues on several of its nodes. Celery sees that they are and does without global QoS, which they lack.
 # The queues for delayed messages, which it then declares, stay unused: nothing here is sent for later.
 _QUEUE_TYPE = "quorum" if env.is_rabbitmq(CELERY_BROKER_URL) else "classic"
@@ -157,6 +158,8 @@ LOGGING = {
     "loggers": {
         "celery": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        # It warns of queues that cannot take delayed messages; there are none here.
+        "kombu.transport.native_delayed_delivery": {"level": "ERROR"},
         "django_celery_beat": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "uvicorn": {"level": "WARNING"},

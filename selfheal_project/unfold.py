@@ -44,6 +44,8 @@ _SIDEBAR: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("healing.systemstate", "Pause everything", "pause_circle"),
             ("healing.heartbeat", "Heartbeats", "ecg_heart"),
             ("healing.trouble", "Troubles", "report"),
+            ("healing.overload", "Overload", "compress"),
+            ("healing.putoff", "Checks put off", "low_priority"),
             ("healing.checkshard", "Check shards", "grid_view"),
             ("django_celery_beat.periodictask", "Schedule", "schedule"),
             ("auth.user", "Users", "person"),

@@ -77,6 +77,7 @@ class FailureRecordAdmin(ReadOnlyAdmin):
         ("action_result", ChoicesDropdownFilter),
         ("action", ChoicesDropdownFilter),
         ("stage", ChoicesDropdownFilter),
+        "priority",
         "is_found",
         ("detected_at", RangeDateTimeFilter),
         ("container", AutocompleteSelectFilter),
@@ -102,7 +103,7 @@ class FailureRecordAdmin(ReadOnlyAdmin):
                 "classes": ("collapse",),
                 "fields": (
                     ("host_name", "engine_id"), ("project_name", "service_name"), ("tenant", "is_found"),
-                    ("is_trial", "in_success_rate"), ("forced", "forced_at"), ("due_at", "fence"), ("lease_owner", "lease_until"),
+                    ("is_trial", "in_success_rate"), ("priority", "put_off_at"), ("forced", "forced_at"), ("due_at", "fence"), ("lease_owner", "lease_until"),
                 ),
             },
         ),

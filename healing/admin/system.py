@@ -10,13 +10,14 @@ from django.template.defaultfilters import truncatechars
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
-from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter
 
 from healing.admin.base import ReadOnlyAdmin
 from healing.admin.html import evidence
 from healing.admin.looks import display
 from healing.admin.scopes import PauseMixin
-from healing.models import CheckShard, Heartbeat, SystemState, Trouble
+from healing.core.queues import CHECKS, near
+from healing.models import CheckShard, Heartbeat, Overload, PutOff, SystemState, Trouble
 
 
 @admin.register(SystemState)
@@ -76,7 +77,10 @@ class HeartbeatAdmin(ReadOnlyAdmin):
 class CheckShardAdmin(ReadOnlyAdmin):
     """Parts of hosts, each checked by one task at a time."""
 
-    list_display = ("host", "number", "checked_at", "next_due_at", "lease_until")
+    list_display = (
+        "host", "number", "priority", "checked_at", "next_due_at", "begun_at", "lease_until", "is_cut_short",
+    )  # fmt: skip
+    list_filter = ("priority", "is_cut_short")
     list_select_related = ("host",)
     search_fields = ("host__name",)
 
@@ -96,3 +100,37 @@ class TroubleAdmin(ReadOnlyAdmin):
     @display(description="message")
     def message_shown(self, trouble: Trouble) -> str:
         return truncatechars(trouble.message, 120)
+
+
+@admin.register(Overload)
+class OverloadAdmin(ReadOnlyAdmin):
+    """How late the checks of each queue are, and what is shed because of it; empty where they never were."""
+
+    list_display = (
+        "queue_shown", "shed_shown", "lateness_shown", "heals_waiting", "raised_at", "told_at", "measured_at",
+    )  # fmt: skip
+
+    @display(description="queue", ordering="queue")
+    def queue_shown(self, overload: Overload) -> str:
+        return near(CHECKS, overload.queue)
+
+    @display(
+        description="put off",
+        label={"nothing": "success", "non-critical": "warning", "all but critical": "danger"},
+    )
+    def shed_shown(self, overload: Overload) -> str:
+        return ("nothing", "non-critical", "all but critical")[overload.level]
+
+    @display(description="late by", ordering="lateness")
+    def lateness_shown(self, overload: Overload) -> str:
+        return f"{overload.lateness:.1f} s"
+
+
+@admin.register(PutOff)
+class PutOffAdmin(ReadOnlyAdmin):
+    """Checks that were put off for more important ones."""
+
+    list_display = ("hour", "host", "priority", "checks")
+    list_select_related = ("host",)
+    list_filter = ("priority", ("hour", RangeDateTimeFilter), ("host", AutocompleteSelectFilter))
+    search_fields = ("host__name",)

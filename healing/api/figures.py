@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from healing.core import stats
+from healing.core.shedding import RANKS
 from healing.core.types import (
     FOUND_TYPES,
     ActionKind,
@@ -20,7 +21,16 @@ from healing.core.types import (
     Health,
     Lifecycle,
 )
-from healing.models import Attempt, AttemptState, Container, FailureRecord, HealthStatus, Host, Project
+from healing.models import (
+    Attempt,
+    AttemptState,
+    Container,
+    FailureRecord,
+    HealthStatus,
+    Host,
+    Project,
+    PutOff,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ def figures(selection: Selection) -> dict[str, Any]:
         "health_distribution": _counts(_statuses(selection), "status", tuple(Health)),
         "lifecycle_distribution": _counts(_statuses(selection), "lifecycle", tuple(Lifecycle)),
         "healing_latency": _healing_latency(found),
+        "put_off": {"checks": _checks_put_off(selection), "heals": _heals_put_off(records)},
     }
 
 
@@ -108,6 +119,23 @@ def _restarts(found: QuerySet[FailureRecord]) -> dict[str, Any]:
 def _healing_latency(found: QuerySet[FailureRecord]) -> dict[str, Any]:
     first = Attempt.objects.filter(failure__in=found.values("id"), number=1, answered_at__isnull=False)
     return asdict(stats.latency(_pairs(first, "failure__detected_at", "answered_at")))
+
+
+def _checks_put_off(selection: Selection) -> dict[str, int] | None:
+    """By priority; None for one project, because they are counted by host, in hours."""
+    if selection.project is not None:
+        return None
+    rows = PutOff.objects.filter(host=selection.host) if selection.host else PutOff.objects.all()
+    if selection.since is not None:
+        rows = rows.filter(hour__gt=selection.since - timedelta(hours=1))
+    counted = dict(rows.order_by().values_list("priority").annotate(Sum("checks")))
+    return {priority.value: counted.get(rank, 0) for rank, priority in enumerate(RANKS)}
+
+
+def _heals_put_off(records: QuerySet[FailureRecord]) -> dict[str, int]:
+    rows = records.filter(put_off_at__isnull=False).order_by()
+    counted = dict(rows.values_list("priority").annotate(Count("pk")))
+    return {priority.value: counted.get(rank, 0) for rank, priority in enumerate(RANKS)}
 
 
 def _pairs(rows: QuerySet[Any], start: str, end: str) -> Iterator[tuple[datetime, datetime]]:

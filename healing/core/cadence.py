@@ -8,6 +8,16 @@ from datetime import UTC, datetime, timedelta
 _GOLDEN = 0.618033988749895
 SLACK = timedelta(seconds=0.5)
 """A look that is due so soon after a sweep is taken along by it."""
+LONGEST = 10.0
+"""Seconds between two sweeps of a host at the most, whatever the intervals of its containers are."""
+
+
+def with_sweep(at: datetime, interval: float, key: int) -> datetime:
+    """A look that is due at `at`, one of every `interval` seconds, moved to the sweep that is nearest to it.
+
+    So that one container with a time of its own does not have its whole host swept once more.
+    """
+    return next_slot(at - timedelta(seconds=LONGEST / 2), LONGEST, key) if interval >= LONGEST else at
 
 
 def next_slot(now: datetime, interval: float, key: int) -> datetime:

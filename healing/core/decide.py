@@ -10,6 +10,7 @@ from healing.core import lifecycle
 from healing.core.config import Config
 from healing.core.diagnose import Diagnosis
 from healing.core.limits import Budget
+from healing.core.shedding import may_heal, rank
 from healing.core.status import Status
 from healing.core.types import EngineHealth, EngineState, Snapshot
 from healing.core.window import Window
@@ -18,6 +19,7 @@ FLEET_CEILING = 64
 """Heals under way over the whole fleet."""
 OBSERVE_EVERY = 10.0
 SLOW_START = "slow start"
+PUT_OFF = "put off"
 ROOM_AGAIN = 5.0
 """Seconds until a heal that found no room asks again, where no other has ended and handed its place on."""
 
@@ -173,11 +175,13 @@ def _slow_start(_: Diagnosis, config: Config, situation: Situation, now: datetim
 
 
 def _ceiling(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
-    if situation.heals_under_way < FLEET_CEILING:
+    its_rank = 0 if situation.forced else rank(config.priority)
+    if may_heal(its_rank, situation.heals_under_way, FLEET_CEILING):
         return None
+    kept = f", its last places kept for those above {config.priority}" if its_rank else ""
     return Decision(
         Course.WAIT,
-        f"{situation.heals_under_way} heals are under way (ceiling {FLEET_CEILING})",
+        f"{PUT_OFF}: {situation.heals_under_way} heals are under way (ceiling {FLEET_CEILING}{kept})",
         now + timedelta(seconds=1),
     )
 

@@ -17,12 +17,14 @@ RANKS: tuple[Priority, ...] = tuple(Priority)
 DEFAULT_RANK = RANKS.index(Priority.DEFAULT)
 
 LATE = 1.5
-"""Seconds that checks wait for a worker, beyond the tick's own, before the least important are shed."""
+"""Seconds that checks wait for a worker before the least important are shed."""
 VERY_LATE = 4.0
 """So late, only the critical ones are left."""
 CALM = LATE / 2
-PERSISTS = timedelta(seconds=0.9)
-"""One late measurement is a hiccup; lateness that is still there at the next one is a want of capacity."""
+PERSISTS = timedelta(seconds=2.9)
+"""What is late for a shorter time is a hiccup and no want of capacity."""
+CUT_SHORT = timedelta(seconds=15)
+"""Sweeps that have no time for everything for so long are overload too; the first of a large host is none."""
 STEP = timedelta(seconds=3)
 """Between two steps up, so that the first can show what it does."""
 HOLD = timedelta(seconds=30)
@@ -77,9 +79,12 @@ def lateness(waits: Sequence[float], total: int) -> float:
     return max(sorted(waits, reverse=True)[enough - 1], 0.0) if len(waits) >= enough else 0.0
 
 
-def level(before: Pressure, late_by: float, now: datetime) -> Pressure:
-    """The pressure after one more measurement: up when lateness persists, down one step after each calm hold."""
-    if late_by > LATE:
+def level(before: Pressure, late_by: float, now: datetime, *, is_cut_short: bool = False) -> Pressure:
+    """The pressure after one more measurement: up when lateness persists, down one step after each calm hold.
+
+    `is_cut_short`: SHARE of all sweeps had no time for everything.
+    """
+    if late_by > LATE or is_cut_short:
         return _late(before, late_by, now)
     if late_by > CALM:
         return replace(before, late_since=None, calm_since=None)
@@ -91,7 +96,8 @@ def _late(before: Pressure, late_by: float, now: datetime) -> Pressure:
     late = replace(before, late_since=since, calm_since=None)
     wanted = Level.DEFAULT if late_by > VERY_LATE else Level.NON_CRITICAL
     stepped = before.raised_at is not None and before.level and now - before.raised_at < STEP
-    if now - since < PERSISTS or stepped or wanted <= before.level:
+    persists = PERSISTS if late_by > LATE else CUT_SHORT
+    if now - since < persists or stepped or wanted <= before.level:
         return late
     recurs = before.lowered_at is not None and now - before.lowered_at < RECURRENCE
     hold = min(before.hold * 2, LONGEST_HOLD) if recurs else before.hold if before.level else HOLD
@@ -104,6 +110,4 @@ def _calm(before: Pressure, now: datetime) -> Pressure:
     since = before.calm_since or now
     if now - since < before.hold:
         return replace(before, late_since=None, calm_since=since)
-    return replace(
-        before, level=Level(before.level - 1), late_since=None, calm_since=now, lowered_at=now
-    )
+    return replace(before, level=Level(before.level - 1), late_since=None, calm_since=now, lowered_at=now)

@@ -37,6 +37,8 @@ NEWEST_API = (1, 51)
 OLDEST_API = (1, 24)
 """The first with HEALTHCHECK, and the oldest that the docker package speaks."""
 PING_TIMEOUT = 3.0
+LIST_BEGINS = 5.0
+"""Seconds until the list must have begun: every sweep begins with it, and one that hangs keeps a worker's thread."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -62,7 +64,7 @@ class DockerEngine:
     def list(self) -> Sequence[Summary]:
         with self._agreeing():
             path, query = f"{self._prefix()}/containers/json", {"all": "1"}
-            body, _ = self._http.get(path, "list of containers", self._timeout, query)
+            body, _ = self._http.get(path, "list of containers", self._timeout, query, LIST_BEGINS)
         try:
             return self._rows.parse(body)
         except (TypeError, ValueError) as error:

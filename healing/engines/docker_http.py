@@ -44,19 +44,27 @@ class EngineHTTP:
             raise not_an_engine(self.address, body[:80]) from error
 
     def get(
-        self, path: str, what: str, timeout: float, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        what: str,
+        timeout: float,
+        query: Mapping[str, str] | None = None,
+        head_timeout: float | None = None,
     ) -> tuple[bytes, http.client.HTTPMessage]:
-        """Body and headers of a GET; a connection found stale is replaced once."""
+        """Body and headers of a GET; a connection found stale is replaced once.
+
+        `head_timeout`: how long the answer may take to begin, where that is less than the whole exchange may take.
+        """
         url = f"{path}?{urlencode(query)}" if query else path
         deadline = time.monotonic() + timeout
         kept = self._take()
         try:
             if kept is not None:
                 try:
-                    return self._exchange(kept, url, what, deadline)
+                    return self._exchange(kept, url, what, deadline, head_timeout)
                 except _STALE:
                     kept.close()
-            return self._exchange(self._connect(deadline), url, what, deadline)
+            return self._exchange(self._connect(deadline), url, what, deadline, head_timeout)
         except PluginError:
             raise
         except (OSError, http.client.HTTPException) as error:
@@ -91,11 +99,18 @@ class EngineHTTP:
             connection.close()
 
     def _exchange(
-        self, connection: http.client.HTTPConnection, url: str, what: str, deadline: float
+        self,
+        connection: http.client.HTTPConnection,
+        url: str,
+        what: str,
+        deadline: float,
+        head_timeout: float | None,
     ) -> tuple[bytes, http.client.HTTPMessage]:
         try:
-            connection.sock.settimeout(_left(deadline))
-            response, _ = _begin(connection, "GET", url, None, {})
+            left = _left(deadline)
+            connection.sock.settimeout(left if head_timeout is None else min(left, head_timeout))
+            response, sock = _begin(connection, "GET", url, None, {})
+            sock.settimeout(_left(deadline))
             body = response.read()
         except BaseException:
             connection.close()

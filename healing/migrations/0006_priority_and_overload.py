@@ -46,6 +46,12 @@ class Migration(migrations.Migration):
                 ("lowered_at", models.DateTimeField(blank=True, null=True)),
                 ("hold", models.FloatField(default=30.0, help_text="Seconds of calm before less is shed.")),
                 (
+                    "told_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When people were told; empty once it is over.", null=True
+                    ),
+                ),
+                (
                     "counted_before",
                     models.JSONField(
                         blank=True,
@@ -67,11 +73,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="checkshard",
+            name="is_cut_short",
+            field=models.BooleanField(default=False, help_text="Its last sweep had no time for everything."),
+        ),
+        migrations.AddField(
+            model_name="checkshard",
             name="priority",
             field=models.SmallIntegerField(
                 choices=[(0, "critical"), (1, "default"), (2, "non-critical")],
-                default=1,
-                help_text="That of its most important container.",
+                default=0,
+                help_text="That of its most important container; critical as long as that is not known.",
             ),
         ),
         migrations.AddField(

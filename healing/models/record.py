@@ -32,7 +32,9 @@ class HealthStatus(models.Model):
     message = models.TextField(blank=True)
     warnings = models.JSONField(default=list, blank=True)
     next_check_at = models.DateTimeField(
-        null=True, blank=True, help_text="When to look at it by itself again; empty: with each sweep of its host."
+        null=True,
+        blank=True,
+        help_text="When to look at it by itself again; empty: with each sweep of its host.",
     )
     priority = models.SmallIntegerField(
         choices=rank_choices(),
@@ -128,7 +130,9 @@ class FailureRecord(models.Model):
         choices=rank_choices(), default=DEFAULT_RANK, help_text="Its container's when it was found."
     )
     put_off_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it had to wait for others because too many heals were under way."
+        null=True,
+        blank=True,
+        help_text="When it had to wait for others because too many heals were under way.",
     )
     is_trial = models.BooleanField(default=False, help_text="The one silent attempt after a quarantine.")
     in_success_rate = models.BooleanField(default=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from healing.core.shedding import DEFAULT_RANK, HOLD, Level
+from healing.core.shedding import HOLD, Level
 from healing.models.choices import rank_choices
 from healing.models.fleet import Host
 
@@ -49,8 +49,11 @@ class CheckShard(models.Model):
         null=True, blank=True, help_text="When a worker took it up; empty while nobody has."
     )
     priority = models.SmallIntegerField(
-        choices=rank_choices(), default=DEFAULT_RANK, help_text="That of its most important container."
+        choices=rank_choices(),
+        default=0,
+        help_text="That of its most important container; critical as long as that is not known.",
     )
+    is_cut_short = models.BooleanField(default=False, help_text="Its last sweep had no time for everything.")
 
     class Meta:
         ordering = ["host_id", "number"]
@@ -98,8 +101,9 @@ class Overload(models.Model):
     calm_since = models.DateTimeField(null=True, blank=True)
     raised_at = models.DateTimeField(null=True, blank=True)
     lowered_at = models.DateTimeField(null=True, blank=True)
-    hold = models.FloatField(
-        default=HOLD.total_seconds(), help_text="Seconds of calm before less is shed."
+    hold = models.FloatField(default=HOLD.total_seconds(), help_text="Seconds of calm before less is shed.")
+    told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When people were told; empty once it is over."
     )
     counted_before = models.JSONField(
         default=dict, blank=True, help_text="Checks put off by priority before this overload began."

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
 
+from healing.core.cadence import with_sweep
 from healing.core.config import Config
 from healing.core.detect import detect
 from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable
@@ -67,8 +68,8 @@ def look_and_judge(
     began: datetime,
     *,
     probed: Mapping[int, tuple[ProbeResult, ...]] | None = None,
-) -> list[Next]:
-    """Inspect these containers of a sweep that began at `began`, and judge each."""
+) -> list[Next] | None:
+    """Inspect these containers of a sweep that began at `began`, and judge each; None where the engine is lost."""
     if not container_ids:
         return []
     rows = statuses.of_containers(container_ids)
@@ -76,7 +77,7 @@ def look_and_judge(
         seen = look_at(engine, host, rows, book, probed=probed)
     except (EngineUnreachable, EngineRefused) as error:
         host_stage.lost(host, str(error), db_now())
-        return []
+        return None
     return _judge_all(host, rows, seen, book, began)
 
 
@@ -131,7 +132,7 @@ def _judge(
     before = statuses.to_core(row)
     detection = detect(before, look, effective.config, now)
     status = heals.without_our_stop(row.pk, before, detection.status)
-    fields = {"last_check_time": now, "next_check_at": _next_check(detection, effective.config, began)}
+    fields = {"last_check_time": now, "next_check_at": _next_check(row, detection, effective.config, began)}
     fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
     with settles_later():
         if not statuses.write(row, status, warnings=list(effective.warnings), **fields):
@@ -142,14 +143,15 @@ def _judge(
         return react(row, detection, effective.config, failure, now, look)
 
 
-def _next_check(detection: Detection, config: Config, began: datetime) -> datetime | None:
+def _next_check(row: HealthStatus, detection: Detection, config: Config, began: datetime) -> datetime | None:
     """None, with each sweep, for what the sweep's list shows to be as it was; else a time of its own."""
     status = detection.status
     if detection.look_again_in is None:
         settled = status.health is Health.HEALTHY and status.lifecycle is Lifecycle.RUNNING
         if settled or status.lifecycle in SETTLED:
             return None
-        return began + timedelta(seconds=config.check_interval)
+        at = began + timedelta(seconds=config.check_interval)
+        return with_sweep(at, config.check_interval, row.container.host_id)
     return began + timedelta(seconds=min(detection.look_again_in, config.check_interval))
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from healing.core import lifecycle
-from healing.core.decide import Course, Decision, Situation, decide
+from healing.core.decide import PUT_OFF, Course, Decision, Situation, decide
 from healing.core.errors import ConfigError, PluginError
 from healing.core.types import ActionKind, ActionResult, AlertLevel, FailureType
 from healing.core.window import Window
@@ -16,6 +16,7 @@ from healing.effective import config_book
 from healing.models import Attempt, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.pipeline.case import Case, Standing, gather, standing_of
+from healing.pipeline.demands import dropped
 from healing.pipeline.engines import retry_in
 from healing.pipeline.handsoff import left_alone
 from healing.store import heals, statuses, windows
@@ -30,7 +31,7 @@ LEASE = 60.0
 RETRY_IN = 5.0
 UNDECIDED_RETRY = 2.0
 LONGEST_WAIT = timedelta(seconds=300)
-KEPT_DETAILS = ("detected_as", "probes_at_detection", "first")
+KEPT_DETAILS = ("detected_as", "probes_at_detection", "first", "demand")
 
 
 def run(failure_id: int) -> Next | None:
@@ -48,7 +49,7 @@ def _go(failure_id: int, stage: Stage) -> Next | None:
     if failure is None:
         return None
     book = config_book()
-    if left_alone(failure, book):
+    if dropped(failure, book) or left_alone(failure, book):
         return None
     try:
         case = gather(failure, book)
@@ -166,13 +167,16 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
         forced=False,
         **_findings(case, decision),
     )
-    return Next(Stage.RESTART, failure.pk)
+    return Next(Stage.RESTART, failure.pk, failure.priority)
 
 
 def _wait(case: Case, decision: Decision, now: datetime) -> None:
     """Decide again when it is time, and in between in case that the config has changed."""
     until = decision.not_before or now + timedelta(seconds=RETRY_IN)
-    heals.move(case.failure, Stage.DIAGNOSE, min(until, now + LONGEST_WAIT))
+    fields: dict[str, object] = {}
+    if decision.reason.startswith(PUT_OFF) and case.failure.put_off_at is None:
+        fields = {"put_off_at": now}
+    heals.move(case.failure, Stage.DIAGNOSE, min(until, now + LONGEST_WAIT), **fields)
 
 
 def _observe(case: Case, decision: Decision, now: datetime) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from healing.models import Overload
+from healing.pipeline import overload
 from healing.store import heals, hosts
 from healing.store.clock import db_now
 from healing.store.heals import Next
@@ -11,14 +13,19 @@ from healing.store.heals import Next
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Shards as (host, number), claimed; and heals whose stage is due."""
+    """Shards as (host, number, priority), claimed; heals whose stage is due; and overload that people are to be told of.
 
-    shards: list[tuple[int, int]]
+    The most important come first.
+    """
+
+    shards: list[tuple[int, int, int]]
     heals: list[Next]
+    news: list[Overload]
 
 
 def tick() -> Work:
     """One tick of beat. Two ticks at once do nothing twice: shards are claimed here, heals by their stages."""
     now = db_now()
     hosts.beat("beat", now)
-    return Work(shards=hosts.claim_due_shards(now), heals=heals.due(now))
+    news = overload.measure(now)
+    return Work(shards=hosts.claim_due_shards(now), heals=heals.due(now), news=news)

@@ -16,6 +16,9 @@ FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(seconds=60)
 
 CONFIRM_TIMEOUT = 5.0
+ASKED_AT_ONCE = 3
+"""Engines known to be down that one process asks at a time: the other threads are for those that answer."""
+_asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
 _lock = threading.Lock()
 _open: dict[int, tuple[EngineConfig, Engine]] = {}
 
@@ -72,13 +75,19 @@ def retry_in(host: Host, since: datetime, now: datetime) -> timedelta:
 def confirm_back(host: Host) -> None:
     """Whether an engine that was away takes new connections. Raise EngineUnreachable or EngineRefused where not.
 
-    One that shuts down still answers through connections that it has kept.
+    One that shuts down still answers through connections that it has kept. Where ASKED_AT_ONCE others are being asked
+    this one counts as down until its next turn.
     """
-    fresh = open_engine(config_of(host, CONFIRM_TIMEOUT))
+    if not _asking.acquire(blocking=False):
+        raise EngineUnreachable(host.error)
     try:
-        fresh.info()
+        fresh = open_engine(config_of(host, CONFIRM_TIMEOUT))
+        try:
+            fresh.info()
+        finally:
+            fresh.close()
     finally:
-        fresh.close()
+        _asking.release()
 
 
 def find(engine: Engine, container: Container) -> Snapshot | None:

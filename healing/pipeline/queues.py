@@ -19,13 +19,13 @@ TROUBLE = "queue:"
 _NAMED = 5
 
 
-def look_after(now: datetime) -> None:
-    """Tell of queues without a worker, and of those that have one again. Call it before claims are renewed.
+def look_after(now: datetime) -> set[str]:
+    """Tell of queues without a worker, and of those that have one again; those without. Call it before claims are renewed.
 
-    Two statements where all is well; none in one process, which serves itself.
+    Three statements where all is well; none in one process, which serves itself.
     """
     if settings.EMBEDDED:
-        return
+        return set()
     open_keys = hosts.open_trouble_keys(TROUBLE)
     waiting = queues.with_unclaimed_checks(now) | queues.with_late_heals(now)
     for queue in sorted(waiting):
@@ -35,6 +35,7 @@ def look_after(now: datetime) -> None:
         queue = key.removeprefix(TROUBLE)
         if queues.is_served(queue, now) or not queues.hosts_of(queue):
             _served(queue, now)
+    return {key.removeprefix(TROUBLE) for key in hosts.open_trouble_keys(TROUBLE)} if open_keys else set()
 
 
 def _unserved(queue: str, now: datetime) -> None:

@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 
 from healing.core.config import Config
+from healing.core.shedding import rank
 from healing.core.status import ChangeKind, Detection, Seen
 from healing.core.types import ActionResult, AlertLevel, FailureType, Lifecycle, ProbeResult
 from healing.models import FailureRecord, HealthStatus, Stage
@@ -31,7 +32,7 @@ def react(
         return _at_rest(detection, config, failure, now) if failure is not None else []
     match change.kind:
         case ChangeKind.FAILED:
-            return _failed(row, detection, failure, now, look)
+            return _failed(row, detection, config, failure, now, look)
         case ChangeKind.HEALTHY:
             return _healthy(row, detection, config, failure, now)
         case ChangeKind.GONE:
@@ -45,6 +46,7 @@ def react(
 def _failed(
     row: HealthStatus,
     detection: Detection,
+    config: Config,
     failure: FailureRecord | None,
     now: datetime,
     look: Seen,
@@ -60,6 +62,7 @@ def _failed(
         failure_type=change.failure_type,
         error_message=change.reason,
         is_trial=change.is_trial,
+        priority=rank(config.priority),
         details={
             "detected_as": change.failure_type,
             "probes_at_detection": [_probe_fact(probe) for probe in look.probes],
@@ -72,7 +75,7 @@ def _failed(
         change.reason,
         extra={"action": "failure_found", "container": row.container.name, "failure": opened.pk},
     )
-    return [Next(Stage.DIAGNOSE, opened.pk)]
+    return [Next(Stage.DIAGNOSE, opened.pk, opened.priority)]
 
 
 def _probe_fact(probe: ProbeResult) -> dict[str, object]:
@@ -84,7 +87,7 @@ def _still_failing(
 ) -> list[Next]:
     """A second failure while one is open is folded in; a stage that waits for news is given it."""
     if failure.stage == Stage.VERIFY and by_event:
-        return [Next(Stage.VERIFY, failure.pk)]
+        return [Next(Stage.VERIFY, failure.pk, failure.priority)]
     if failure.stage == Stage.OBSERVE and failure.details.get("detected_as") != failure_type:
         return _fails_otherwise(failure, failure_type, reason)
     return []
@@ -99,7 +102,7 @@ def _fails_otherwise(failure: FailureRecord, failure_type: FailureType, reason: 
         error_message=reason,
         details={**failure.details, "detected_as": failure_type},
     )
-    return [Next(Stage.DIAGNOSE, failure.pk)]
+    return [Next(Stage.DIAGNOSE, failure.pk, failure.priority)]
 
 
 def _healthy(
@@ -111,7 +114,7 @@ def _healthy(
             alerts.quarantine_ended(row.container, config, f"{name} is healthy again and out of quarantine")
         return []
     if failure.stage == Stage.VERIFY:
-        return [Next(Stage.VERIFY, failure.pk)]
+        return [Next(Stage.VERIFY, failure.pk, failure.priority)]
     if _is_waiting(failure) and _close(
         failure, ActionResult.SUCCESS, "recovered without an action of ours", now
     ):

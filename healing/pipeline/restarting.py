@@ -60,7 +60,7 @@ def run(failure_id: int) -> Next | None:
     attempt = failure.attempts.order_by("-number").first()
     if attempt is None or attempt.state not in (AttemptState.INTENDED, AttemptState.CALLED):
         heals.move(failure, Stage.DIAGNOSE, db_now(), reason="no attempt was open")
-        return Next(Stage.DIAGNOSE, failure.pk)
+        return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
     out = taken_out(failure, forced=_was_forced(attempt))
     if out:
         leave(failure, out)
@@ -146,10 +146,10 @@ def _withdraw(failure: FailureRecord, attempt: Attempt, reason: str) -> Next:
             until = _verify_until(failure, now)
             _end(attempt, AttemptState.VERIFYING, outcome=reason, answered_at=now, verify_until=until)
             heals.move(failure, Stage.VERIFY, now)
-            return Next(Stage.VERIFY, failure.pk)
+            return Next(Stage.VERIFY, failure.pk, failure.priority)
         _end(attempt, AttemptState.WITHDRAWN, outcome=reason, ended_at=now)
         heals.move(failure, Stage.DIAGNOSE, now, reason=reason)
-    return Next(Stage.DIAGNOSE, failure.pk)
+    return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
 
 
 def _end(attempt: Attempt, state: AttemptState, **fields: str | datetime | None) -> None:
@@ -213,7 +213,7 @@ def _answered(
         first_look = now if can_be_asked else now + timedelta(seconds=FIRST_LOOK)
         _tell(failure, attempt, config)
         heals.move(failure, Stage.VERIFY, first_look)
-    return Next(Stage.VERIFY, failure.pk)
+    return Next(Stage.VERIFY, failure.pk, failure.priority)
 
 
 def _tell(failure: FailureRecord, attempt: Attempt, config: Config) -> None:
@@ -248,7 +248,7 @@ def _refused(failure: FailureRecord, attempt: Attempt, answer: str, *, unreachab
     if attempt.row_number <= 1 and not unreachable:
         windows.move(failure.container.host_id, after_failed, now)
     logger.warning("restart failed: %s", answer, extra={"action": "restart_failed", "failure": failure.pk})
-    return Next(Stage.DIAGNOSE, failure.pk)
+    return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
 
 
 def _removed(failure: FailureRecord, attempt: Attempt) -> None:
@@ -279,7 +279,7 @@ def _take_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
             )
             statuses.count_restart(failure.container, now)
             heals.move(failure, Stage.VERIFY, now)
-        return Next(Stage.VERIFY, failure.pk)
+        return Next(Stage.VERIFY, failure.pk, failure.priority)
     with transaction.atomic():
         _end(
             attempt,
@@ -288,4 +288,4 @@ def _take_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
             ended_at=now,
         )
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED)
-    return Next(Stage.DIAGNOSE, failure.pk)
+    return Next(Stage.DIAGNOSE, failure.pk, failure.priority)

@@ -1,89 +1,188 @@
 """Sweep a host: one list call shows which containers are as they were; only the others are looked at.
 
 The number of statements is the same for ten containers and for a thousand; more come only for what has changed.
+The important go first. What there is no time for, or no worker, is put off: the least important, never the critical.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
-from healing.core.cadence import SLACK
+from healing.core.cadence import LONGEST
 from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable
 from healing.core.ports import Engine
-from healing.core.types import Lifecycle, ProbeResult, ProbeVerdict, Summary
+from healing.core.shedding import DEFAULT_RANK, rank
+from healing.core.types import ProbeResult, ProbeVerdict, Summary
 from healing.effective import ConfigBook, config_book
 from healing.models import Container, Host, HostState
 from healing.pipeline import closely
 from healing.pipeline import hosts as host_stage
 from healing.pipeline.check import look_and_judge
 from healing.pipeline.engines import confirm_back, engine_of
-from healing.pipeline.look import Listing, ProbeJob, is_as_before, probe_all, targets
-from healing.store import heals, hosts, roster, statuses
+from healing.pipeline.look import Listing, ProbeJob, probe_all, targets
+from healing.pipeline.plan import Plan, Work, plan_of
+from healing.store import hosts, overload, roster, statuses
 from healing.store.clock import db_now
 from healing.store.heals import Next
 from healing.store.roster import Entry
 
-LONGEST_PAUSE = 10.0
-"""Seconds between two sweeps at the most, whatever the intervals of the containers are."""
-_UNPROBED = frozenset({Lifecycle.FINISHED, Lifecycle.GONE, Lifecycle.QUARANTINED, Lifecycle.STOPPED_BY_HAND})
+LOOKS_AT_ONCE = 10
+"""So many inspections, and it is asked again whether there is time for more."""
+SHORTEST_TIME = 5.0
+"""Seconds that a sweep has at the least, however short the intervals of the containers are."""
+FRESH = timedelta(seconds=1)
+"""For so long a sweep believes that nobody waits, where nobody has waited lately."""
+
+PassOn = Callable[[Sequence[Next]], None]
 
 
-def check_shard(host_id: int, number: int) -> list[Next]:
-    """Check every container of a shard. Returns the heals to be moved on at once."""
+def check_shard(host_id: int, number: int, pass_on: PassOn) -> None:
+    """Check every container of a shard. `pass_on` gets the heals that are to be moved on at once, as they are found."""
     host = Host.objects.filter(pk=host_id, enabled=True).first()
     if host is None:
-        return []
-    began = db_now()
-    pause: float | None = None
+        return
+    sweep = Sweep(host, pass_on, db_now())
     try:
-        found, pause = _sweep(host, began)
-        return found
+        sweep.run()
     finally:
-        hosts.finish_shard(host_id, number, began, db_now(), pause)
+        now = db_now()
+        hosts.finish_shard(
+            host_id,
+            number,
+            sweep.began,
+            now,
+            sweep.pause,
+            priority=sweep.priority,
+            has_put_off=bool(sweep.put_off),
+            is_cut_short=sweep.is_cut_short,
+        )
+        overload.count(host_id, sweep.put_off, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is done at once. Its result is None where the engine was lost."""
+
+    container_ids: Sequence[int]
+    run: Callable[[], list[Next] | None]
 
 
 @dataclass(slots=True)
-class Plan:
-    """What a sweep has to do: look at some containers, ask the probes of some that are as they were.
+class Sweep:
+    """One sweep of a host. `pause` in seconds until the next, None where the engine does not answer.
 
-    Those `at_rest` were to be looked at, and need no time of their own any more.
+    `put_off` counts checks by rank. `is_cut_short`: some of them because there was no time, and not by the overload's level.
     """
 
-    look: list[int] = field(default_factory=list)
-    look_and_probe: list[int] = field(default_factory=list)
-    probe: list[tuple[Entry, Summary]] = field(default_factory=list)
-    at_rest: list[int] = field(default_factory=list)
+    host: Host
+    pass_on: PassOn
+    began: datetime
+    pause: float | None = None
+    priority: int = DEFAULT_RANK
+    put_off: dict[int, int] = field(default_factory=dict)
+    is_cut_short: bool = False
+    _state: overload.State | None = None
+    _asked_at: datetime | None = None
 
-    def rest(self, entry: Entry, is_due: bool) -> None:
-        if is_due and entry.next_check_at is not None:
-            self.at_rest.append(entry.pk)
+    def run(self) -> None:
+        host, book = self.host, config_book()
+        entries = roster.of_host(host.pk)
+        self.priority = min((entry.priority for entry in entries), default=DEFAULT_RANK)
+        try:
+            if host.state == HostState.DOWN:
+                confirm_back(host)
+            engine = engine_of(host)
+            listing = Listing.of(engine)
+        except (EngineUnreachable, EngineRefused, ConfigError) as error:
+            host_stage.lost(host, str(error), db_now())
+            return
+        now = db_now()
+        host_stage.back(host, now)
+        hosts.seen(host, now)
+        _learn(entries, book)
+        closely.ensure(host.pk, (entry.pk for entry in entries), book)
+        self.pause = min([LONGEST, *(book.known_config(entry.pk).check_interval for entry in entries)])
+        self.priority = _note_priorities(entries, book)
+        plan = plan_of(host.pk, entries, listing, book, now)
+        statuses.due_with_sweep(plan.at_rest)
+        self._do(plan, engine, book)
+
+    def _do(self, plan: Plan, engine: Engine, book: ConfigBook) -> None:
+        """Each priority is looked at, and its heals are passed on, before the next is looked at."""
+        for its_rank in sorted(plan.by_rank):
+            steps = list(self._steps(plan.by_rank[its_rank], engine, book))
+            for number, step in enumerate(steps):
+                if self._has_no_time(its_rank):
+                    self._put_off(its_rank, [pk for left in steps[number:] for pk in left.container_ids])
+                    break
+                found = step.run()
+                if found is None:
+                    return
+                if found:
+                    self.pass_on(found)
+
+    def _steps(self, work: Work, engine: Engine, book: ConfigBook) -> Iterator[_Step]:
+        """Probes come last, because a peer that hangs must not delay what the engine says."""
+        look = partial(look_and_judge, self.host, engine, book=book, began=self.began)
+        for ids in _chunks(work.look):
+            yield _Step(ids, partial(look, ids))
+        if work.probe:
+            yield _Step([entry.pk for entry, _ in work.probe], partial(self._probe, engine, work.probe, book))
+        for ids in _chunks(work.look_and_probe):
+            yield _Step(ids, partial(look, ids))
+
+    def _has_no_time(self, its_rank: int) -> bool:
+        """Whether checks of this rank are to be put off: never the critical ones.
+
+        Others are as long as overload lasts, when the interval is over, and when a more important host waits for a worker.
+        """
+        if its_rank == 0:
+            return False
+        if self._state is None:
+            self._state = overload.state_of(self.host.queue)
+        if self._state.sheds(its_rank):
+            return True
+        now = db_now()
+        fresh = now - (self._asked_at or self.began) < FRESH and not self._state.is_tense
+        if not self.is_cut_short and not fresh:
+            self._asked_at = now
+            time = max(self.pause or 0.0, SHORTEST_TIME)
+            is_over = now - self.began > timedelta(seconds=time)
+            self.is_cut_short = is_over or overload.is_waited_for(self.host.queue, its_rank, now)
+        return self.is_cut_short
+
+    def _put_off(self, its_rank: int, container_ids: Sequence[int]) -> None:
+        statuses.put_off(container_ids, self.began)
+        self.put_off[its_rank] = self.put_off.get(its_rank, 0) + len(container_ids)
+
+    def _probe(
+        self, engine: Engine, settled: Sequence[tuple[Entry, Summary]], book: ConfigBook
+    ) -> list[Next] | None:
+        """Ask the probes of containers that the list shows as they were; only those that do not all pass are inspected."""
+        assert self.pause is not None
+        jobs: dict[int, list[ProbeJob]] = {}
+        for entry, summary in settled:
+            config = book.known_config(entry.pk)
+            jobs[entry.pk] = [(spec, targets(summary), config) for spec in book.known_probes(entry.pk)]
+        answers = probe_all(jobs, engine)
+        suspects = {pk: results for pk, results in answers.items() if not _all_passed(results)}
+        intervals = {pk: book.known_config(pk).check_interval for pk in answers if pk not in suspects}
+        # What is as frequent as the sweep is due with each, and needs no time of its own.
+        seldom = {pk: seconds for pk, seconds in intervals.items() if seconds > self.pause * 1.5}
+        statuses.due_in(seldom, self.began)
+        often = intervals.keys() - seldom.keys()
+        statuses.due_with_sweep(
+            [entry.pk for entry, _ in settled if entry.pk in often and entry.next_check_at]
+        )
+        return look_and_judge(self.host, engine, list(suspects), book, self.began, probed=suspects)
 
 
-def _sweep(host: Host, began: datetime) -> tuple[list[Next], float | None]:
-    """The heals to be moved on, and the seconds between sweeps; None where the engine does not answer."""
-    book = config_book()
-    entries = roster.of_host(host.pk)
-    try:
-        if host.state == HostState.DOWN:
-            confirm_back(host)
-        engine = engine_of(host)
-        listing = Listing.of(engine)
-    except (EngineUnreachable, EngineRefused, ConfigError) as error:
-        host_stage.lost(host, str(error), db_now())
-        return [], None
-    now = db_now()
-    host_stage.back(host, now)
-    hosts.seen(host, now)
-    _learn(entries, book)
-    closely.ensure(host.pk, (entry.pk for entry in entries), book)
-    pause = min([LONGEST_PAUSE, *(book.known_config(entry.pk).check_interval for entry in entries)])
-    plan = _plan(host, entries, listing, book, now)
-    statuses.due_with_sweep(plan.at_rest)
-    found = look_and_judge(host, engine, plan.look, book, began)
-    found += _probe(host, engine, plan.probe, book, began, pause)
-    return found + look_and_judge(host, engine, plan.look_and_probe, book, began), pause
+def _chunks(container_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(container_ids), LOOKS_AT_ONCE):
+        yield container_ids[start : start + LOOKS_AT_ONCE]
 
 
 def _learn(entries: Sequence[Entry], book: ConfigBook) -> None:
@@ -93,47 +192,11 @@ def _learn(entries: Sequence[Entry], book: ConfigBook) -> None:
         book.learn(Container.objects.in_bulk(new).values())
 
 
-def _plan(host: Host, entries: Sequence[Entry], listing: Listing, book: ConfigBook, now: datetime) -> Plan:
-    """An open failure is always looked at; what is paused is not."""
-    failing = heals.open_failures_of_host(host.pk)
-    latest = now + SLACK
-    plan = Plan()
-    for entry in entries:
-        is_due = entry.next_check_at is None or entry.next_check_at <= latest
-        if book.paused(entry, now)[0] is not None:
-            plan.rest(entry, is_due)
-            continue
-        summary = listing.find(entry)
-        probed = bool(book.known_probes(entry.pk)) and entry.lifecycle not in _UNPROBED
-        if entry.pk not in failing and is_as_before(entry, summary, now):
-            if not probed or summary is None:
-                plan.rest(entry, is_due)
-            elif is_due:
-                plan.probe.append((entry, summary))
-        elif is_due:
-            (plan.look_and_probe if probed else plan.look).append(entry.pk)
-    return plan
-
-
-def _probe(
-    host: Host,
-    engine: Engine,
-    settled: Sequence[tuple[Entry, Summary]],
-    book: ConfigBook,
-    began: datetime,
-    pause: float,
-) -> list[Next]:
-    """Ask the probes of containers that the list shows as they were; only those that do not all pass are inspected."""
-    jobs: dict[int, list[ProbeJob]] = {}
-    for entry, summary in settled:
-        config = book.known_config(entry.pk)
-        jobs[entry.pk] = [(spec, targets(summary), config) for spec in book.known_probes(entry.pk)]
-    answers = probe_all(jobs, engine)
-    suspects = {pk: results for pk, results in answers.items() if not _all_passed(results)}
-    intervals = {pk: book.known_config(pk).check_interval for pk in answers if pk not in suspects}
-    # What is as frequent as the sweep is due with each, and needs no time of its own.
-    statuses.due_in({pk: seconds for pk, seconds in intervals.items() if seconds > pause * 1.5}, began)
-    return look_and_judge(host, engine, list(suspects), book, began, probed=suspects)
+def _note_priorities(entries: Sequence[Entry], book: ConfigBook) -> int:
+    """Write down the ranks that have changed; the rank of the most important."""
+    ranks = {entry.pk: rank(book.known_config(entry.pk).priority) for entry in entries}
+    statuses.set_priorities({e.pk: ranks[e.pk] for e in entries if ranks[e.pk] != e.priority})
+    return min(ranks.values(), default=DEFAULT_RANK)
 
 
 def _all_passed(results: Sequence[ProbeResult]) -> bool:

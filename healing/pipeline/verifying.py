@@ -28,7 +28,7 @@ from healing.core.types import (
 )
 from healing.core.verify import NotVerified, Trial, Verified, Wait, verify
 from healing.core.window import after_failed, after_verified
-from healing.effective import config_book
+from healing.effective import ConfigBook, config_book
 from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
 from healing.pipeline import alerts
 from healing.pipeline.engines import find, reachable
@@ -44,47 +44,51 @@ LEASE = 60.0
 RETRY_IN = 2.0
 
 
-def run(failure_id: int, *, early: bool = False) -> Next | None:
-    """Look at a restarted container; `early` where an event says that there is news before it is due."""
+def run(failure_id: int, *, early: bool = False) -> list[Next]:
+    """Look at a restarted container; `early` where an event says that there is news before it is due.
+
+    Returns what is to be moved on at once: the heal itself, and those that have got the place of one that has ended.
+    """
     failure = heals.claim(failure_id, Stage.VERIFY, LEASE, early=early)
     if failure is None:
-        return None
+        return []
     attempt = failure.attempts.order_by("-number").first()
     if attempt is None or attempt.state != AttemptState.VERIFYING:
         heals.move(failure, Stage.DIAGNOSE, db_now())
-        return Next(Stage.DIAGNOSE, failure.pk)
+        return [Next(Stage.DIAGNOSE, failure.pk, failure.priority)]
     # Looking touches nothing: only a host that was disabled, and perhaps never answers again, ends it.
     if out := taken_out(failure, forced=True):
         leave(failure, out)
-        return None
-    config = config_book().config(failure.container)
-    _extend(failure, config)
+        return []
+    book = config_book()
+    config = book.config(failure.container)
+    _extend(failure, config, book)
     try:
         engine = reachable(failure.container.host)
         snapshot = find(engine, failure.container)
     except (PluginError, ConfigError) as error:
         _postpone(failure, attempt, f"could not look: {error}")
-        return None
+        return []
     command = _health_command(engine, snapshot, config)
-    probes = _probes(failure, engine, snapshot, config)
+    probes = _probes(failure, engine, snapshot, config, book)
     verdict = verify(_trial(attempt, config), snapshot, command, probes, db_now())
     match verdict:
         case Verified(reason):
-            _verified(failure, attempt, config, snapshot, reason)
-            return None
+            return _verified(failure, attempt, config, snapshot, reason)
         case NotVerified(reason):
             return _not_verified(failure, attempt, config, snapshot, reason)
         case Wait(until, reason):
             Attempt.objects.filter(pk=attempt.pk).update(looks=F("looks") + 1)
             heals.move(failure, Stage.VERIFY, until, reason=f"verifying: {reason}")
-            return None
+            return []
 
 
-def _extend(failure: FailureRecord, config: Config) -> None:
+def _extend(failure: FailureRecord, config: Config, book: ConfigBook) -> None:
     """Probes that may take long would outlast the lease, and no verification would come to its end."""
-    specs = config_book().probes(failure.container)
+    specs = book.probes(failure.container)
     longest = max([config.check_timeout, *(spec.timeout or 0.0 for spec in specs)])
-    if longest > LEASE / 6:
+    # The command and the probes come one after the other, and the engine's own answers before them.
+    if longest > LEASE / 3:
         heals.extend(failure, LEASE + config.check_timeout + longest)
 
 
@@ -126,9 +130,9 @@ def _health_command(engine: Engine, snapshot: Snapshot | None, config: Config) -
 
 
 def _probes(
-    failure: FailureRecord, engine: Engine, snapshot: Snapshot | None, config: Config
+    failure: FailureRecord, engine: Engine, snapshot: Snapshot | None, config: Config, book: ConfigBook
 ) -> tuple[ProbeResult, ...]:
-    specs = config_book().probes(failure.container)
+    specs = book.probes(failure.container)
     if snapshot is None or snapshot.state is not EngineState.RUNNING or not specs:
         return ()
     target = targets(snapshot)
@@ -137,10 +141,10 @@ def _probes(
 
 def _verified(
     failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
-) -> None:
+) -> list[Next]:
     now = db_now()
     with transaction.atomic():
-        statuses.lock(failure.container_id)
+        row = statuses.lock(failure.container_id)
         Attempt.objects.filter(pk=attempt.pk).update(
             state=AttemptState.SUCCEEDED, ended_at=now, outcome=reason, answered_at=attempt.answered_at or now
         )
@@ -148,34 +152,32 @@ def _verified(
             failure, FailureType.AUTO_RESTART, ActionKind.RESTART, ActionResult.SUCCESS, reason, now
         )
         heals.close(failure, ActionResult.SUCCESS, reason, now)
-        _set_healthy(failure, snapshot, reason, now)
+        _set_healthy(row, snapshot, reason, now)
         title = f"{failure.container_name} is healthy again"
         seconds = (now - failure.detected_at).total_seconds()
         text = f"{reason}, {seconds:.1f} s after the failure was found"
         if failure.is_trial:
             alerts.quarantine_ended(failure.container, config, f"{title} and out of quarantine")
         alerts.resolved(failure, config, title, text)
-    _move_window(failure, attempt, after_verified)
     logger.info(
         "healed: %s",
         reason,
         extra={"action": "healed", "container": failure.container_name, "failure": failure.pk},
     )
+    return _move_window(failure, attempt, after_verified)
 
 
-def _move_window(failure: FailureRecord, attempt: Attempt, by: Callable[[float], float]) -> None:
+def _move_window(failure: FailureRecord, attempt: Attempt, by: Callable[[float], float]) -> list[Next]:
     """Only first attempts move it: a hopeless container would hold its host at one.
 
     In a transaction of its own, after the heal's: elsewhere the host is locked before what runs on it.
     """
     if attempt.row_number <= 1:
-        windows.move(failure.container.host_id, by, db_now())
-    else:
-        windows.hand_on(failure.container.host_id, db_now())
+        return windows.move(failure.container.host_id, by, db_now())
+    return windows.hand_on(failure.container.host_id, db_now())
 
 
-def _set_healthy(failure: FailureRecord, snapshot: Snapshot | None, reason: str, now: datetime) -> None:
-    row = HealthStatus.objects.get(pk=failure.container_id)
+def _set_healthy(row: HealthStatus, snapshot: Snapshot | None, reason: str, now: datetime) -> None:
     status = statuses.to_core(row)
     if snapshot is not None:
         status = lifecycle.follow(status, snapshot)
@@ -194,24 +196,24 @@ def _set_healthy(failure: FailureRecord, snapshot: Snapshot | None, reason: str,
 
 def _not_verified(
     failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
-) -> Next | None:
+) -> list[Next]:
     now = db_now()
     with transaction.atomic():
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.FAILED, ended_at=now, outcome=reason)
         if snapshot is None:
             heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
             alerts.resolved(failure, config, f"{failure.container_name} was removed")
-            return None
+            return []
         _note_exit(failure, snapshot)
         due_at = _news_come(snapshot, now)
         heals.move(failure, Stage.DIAGNOSE, due_at, action_result=ActionResult.FAILED, reason=reason)
-    _move_window(failure, attempt, after_failed)
+    others = _move_window(failure, attempt, after_failed)
     logger.warning(
         "not healed: %s",
         reason,
         extra={"action": "not_healed", "container": failure.container_name, "failure": failure.pk},
     )
-    return Next(Stage.DIAGNOSE, failure.pk)
+    return [Next(Stage.DIAGNOSE, failure.pk, failure.priority), *others]
 
 
 def _news_come(snapshot: Snapshot, now: datetime) -> datetime:

@@ -17,7 +17,7 @@ from healing.store.clock import TOLERANCE
 
 SHARD_LEASE = 12.0
 """Seconds for which a shard is claimed; whoever checks it renews that (`keeping`), so a worker's death costs no more."""
-DOWN_RETRY = 5.0
+DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
 
 
@@ -78,15 +78,17 @@ def finish_shard(
     *,
     priority: int = DEFAULT_RANK,
     has_put_off: bool = False,
+    is_cut_short: bool = False,
 ) -> None:
     """Give the shard back, due on its grid of `pause` seconds, and before when a container of it is.
 
-    None for `pause`: the host does not answer, and is asked again in DOWN_RETRY seconds. Where somebody has wanted it
+    None for `pause`: the host does not answer, and is asked again at a growing pause. Where somebody has wanted it
     sooner while it was being swept, which began at `began`, that counts too. `priority` is that of its most important
     container. What it has put off waits for the grid.
     """
-    due_at = now + timedelta(seconds=DOWN_RETRY)
-    if pause is not None:
+    if pause is None:
+        due_at = now + _down_retry(host_id, now)
+    else:
         due_at = next_slot(began, pause, host_id)
         rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
         if has_put_off:
@@ -98,8 +100,15 @@ def finish_shard(
         When(next_due_at__gt=began, then=Least("next_due_at", Value(due_at))), default=Value(due_at)
     )
     CheckShard.objects.filter(host_id=host_id, number=number).update(
-        lease_until=None, checked_at=now, next_due_at=wanted, priority=priority
+        lease_until=None, checked_at=now, next_due_at=wanted, priority=priority, is_cut_short=is_cut_short
     )
+
+
+def _down_retry(host_id: int, now: datetime) -> timedelta:
+    """A quarter of the time for which it has been down. Its watcher asks more often, and has no worker wait for it."""
+    since = Host.objects.filter(pk=host_id).values_list("state_since", flat=True).first() or now
+    seconds = (now - since).total_seconds() / 4
+    return timedelta(seconds=min(max(seconds, DOWN_RETRY), LONGEST_DOWN_RETRY))
 
 
 def sooner(host_id: int, at: datetime) -> None:

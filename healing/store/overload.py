@@ -4,31 +4,61 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, Min, Q, QuerySet, Sum
 
-from healing.core.shedding import LATE, Level, Pressure
+from healing.core.shedding import CALM, Level, Pressure, is_shed
 from healing.models import CheckShard, FailureRecord, Host, HostState, Overload, PutOff
 from healing.store.closely import CLOSELY
+from healing.store.hosts import SHARD_LEASE
 
 HEAL_LATE = timedelta(seconds=5)
 """A heal that nobody has so long after it was due waits for a worker."""
 
 
-def waits(now: datetime, tick: float) -> dict[str, list[float]]:
-    """By queue name: the seconds that shards have waited for a worker, those of the tick itself left out.
+AT_ONCE = timedelta(seconds=0.5)
+"""A check that is taken up so soon has not waited."""
+_KEPT = ("id", "queue", "told_at")
 
-    Only what is late is there (one query). A shard that is being checked does not wait, however long that takes.
+
+@dataclass(slots=True)
+class Late:
+    """Of one queue: the seconds that shards have waited for a worker, and how many sweeps had no time for everything."""
+
+    waits: list[float] = field(default_factory=list)
+    cut_short: int = 0
+
+
+def late(now: datetime) -> dict[str, Late]:
+    """What is late by queue name (one query).
+
+    A shard waits from its claim until a worker takes it up. One that is being checked does not, however long that
+    takes, nor one that nobody has claimed because there was no tick.
     """
-    rows = _shards().filter(next_due_at__lt=now - timedelta(seconds=tick + LATE / 2))
-    rows = rows.filter(Q(begun_at__isnull=True) | Q(lease_until__isnull=True) | Q(lease_until__lte=now))
-    found: dict[str, list[float]] = defaultdict(list)
-    for queue, due_at in rows.values_list("host__queue", "next_due_at"):
-        found[_name(queue)].append((now - due_at).total_seconds() - tick)
+    waiting = _waiting(now, timedelta(seconds=CALM))
+    rows = _shards().filter(waiting | Q(is_cut_short=True)).annotate(is_waiting=waiting)
+    found: dict[str, Late] = defaultdict(Late)
+    columns = ("host__queue", "lease_until", "is_waiting", "is_cut_short")
+    for queue, lease_until, is_waiting, is_cut_short in rows.values_list(*columns):
+        of_queue = found[_name(queue)]
+        if is_waiting and lease_until is not None:
+            of_queue.waits.append((now - lease_until).total_seconds() + SHARD_LEASE)
+        of_queue.cut_short += is_cut_short
     return found
+
+
+def is_waited_for(queue: str, rank: int, now: datetime) -> bool:
+    """Whether a host with more important containers than those of this rank waits for a worker of this queue."""
+    return _shards_of(queue).filter(_waiting(now, AT_ONCE), priority__lt=rank).exists()
+
+
+def _waiting(now: datetime, longer_than: timedelta) -> Q:
+    """Claimed for longer than that, and taken up by nobody."""
+    return Q(begun_at__isnull=True, lease_until__lt=now + timedelta(seconds=SHARD_LEASE) - longer_than)
 
 
 def shard_counts() -> dict[str, int]:
@@ -66,21 +96,51 @@ def to_core(row: Overload) -> Pressure:
     )
 
 
-def save(row: Overload, pressure: Pressure, lateness: float, heals_waiting: int, now: datetime) -> None:
+def save(row: Overload, pressure: Pressure, lateness: float, now: datetime) -> None:
     """Write a measurement; nothing where all was and is calm."""
-    if pressure == to_core(row) and lateness == row.lateness == 0 and heals_waiting == row.heals_waiting:
+    if pressure == to_core(row) == Pressure() and lateness == row.lateness == row.heals_waiting == 0:
         return
     row.level, row.hold = pressure.level, pressure.hold.total_seconds()
     row.late_since, row.calm_since = pressure.late_since, pressure.calm_since
     row.raised_at, row.lowered_at = pressure.raised_at, pressure.lowered_at
-    row.lateness, row.heals_waiting, row.measured_at = lateness, heals_waiting, now
-    row.save()
+    row.lateness, row.measured_at = lateness, now
+    if row.pk is None:
+        row.pk = Overload.objects.get_or_create(queue=row.queue, defaults={"measured_at": now})[0].pk
+        row._state.adding = False
+    row.save(update_fields=[field.name for field in Overload._meta.fields if field.name not in _KEPT])
 
 
-def level_of(queue: str) -> Level:
-    """What is shed at this moment of the checks that come by this queue name (one query)."""
-    found = Overload.objects.filter(queue=_name(queue)).values_list("level", flat=True).first()
-    return Level(found or 0)
+def mark_told(row: Overload, at: datetime | None) -> bool:
+    """Note that people are told of an overload, or with None of its end; True for the one who is to tell them."""
+    rows = Overload.objects.filter(pk=row.pk, told_at__isnull=at is not None)
+    return bool(rows.update(told_at=at))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is shed at this moment of the checks of one queue, whose most important containers have the rank `highest`.
+
+    `is_tense`: they were late a moment ago.
+    """
+
+    level: Level = Level.NONE
+    highest: int = 0
+    is_tense: bool = False
+
+    def sheds(self, rank: int) -> bool:
+        """Whether checks of this rank are put off: never those of the most important, for nobody would gain."""
+        return rank > self.highest and is_shed(rank, self.level)
+
+
+def state_of(queue: str) -> State:
+    """Of the checks that come by this queue name (one query, two in overload)."""
+    row = Overload.objects.filter(queue=_name(queue)).first()
+    if row is None:
+        return State()
+    highest = 0
+    if row.level:
+        highest = _shards_of(queue).aggregate(rank=Min("priority"))["rank"] or 0
+    return State(Level(row.level), highest, bool(row.level or row.late_since or row.lateness))
 
 
 def count(host_id: int, put_off: Mapping[int, int], now: datetime) -> None:
@@ -108,6 +168,10 @@ def counted(queue: str) -> dict[int, int]:
 def _shards() -> QuerySet[CheckShard]:
     rows = CheckShard.objects.filter(host__enabled=True).exclude(number=CLOSELY)
     return rows.exclude(host__state=HostState.DOWN)
+
+
+def _shards_of(queue: str) -> QuerySet[CheckShard]:
+    return _shards() if settings.EMBEDDED else _shards().filter(host__queue=queue)
 
 
 def _name(queue: str) -> str:

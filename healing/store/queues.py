@@ -13,6 +13,7 @@ from django.conf import settings
 
 from healing.core.queues import CHECKS, HEAL, common_of, name_of, near
 from healing.models import CheckShard, FailureRecord, Heartbeat, Host, HostState
+from healing.store.closely import CLOSELY
 
 SIGN = "queue:"
 SILENT = timedelta(seconds=20)
@@ -44,9 +45,10 @@ def hosts_of(queue: str) -> list[Host]:
 
 
 def with_unclaimed_checks(now: datetime) -> set[str]:
-    """Queues in which a check was left until its claim ended."""
+    """Queues in which a check, or a close look at probes, was left until its claim ended."""
     rows = CheckShard.objects.filter(lease_until__lte=now, host__enabled=True)
-    return {near(CHECKS, name) for name in rows.values_list("host__queue", flat=True)}
+    found = rows.values_list("number", "host__queue")
+    return {near(HEAL if number == CLOSELY else CHECKS, name) for number, name in found}
 
 
 def with_late_heals(now: datetime) -> set[str]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Min, Q, Value, When
 from django.db.models.functions import Least
 
+from healing.core.shedding import DEFAULT_RANK
 from healing.core.status import Status
 from healing.core.types import Health, Lifecycle
 from healing.models import Container, HealthStatus, HostState
@@ -101,6 +102,12 @@ def set_priorities(rank_of: Mapping[int, int]) -> None:
             HealthStatus.objects.filter(pk__in=ids[start : start + 500]).update(priority=rank)
 
 
+def most_important(container_ids: Sequence[int]) -> int:
+    """The rank of the most important of these containers."""
+    found = HealthStatus.objects.filter(pk__in=container_ids).aggregate(rank=Min("priority"))["rank"]
+    return DEFAULT_RANK if found is None else int(found)
+
+
 def of_containers(container_ids: Sequence[int]) -> list[HealthStatus]:
     """The rows of these containers as far as they are monitored, with all that a record is to be named by."""
     related = ("container__host", "container__service", "container__project")
@@ -115,12 +122,12 @@ def quarantine(container: Container, now: datetime, until: datetime | None) -> N
     )
 
 
-def lock(container_id: int) -> None:
+def lock(container_id: int) -> HealthStatus:
     """Hold the row until the transaction ends: whoever writes both takes it before the failure's, as checks do.
 
     SQLite has one writer at a time anyway.
     """
-    HealthStatus.objects.select_for_update().filter(pk=container_id).first()
+    return HealthStatus.objects.select_for_update().get(pk=container_id)
 
 
 def release(container: Container) -> bool:

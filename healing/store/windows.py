@@ -11,6 +11,7 @@ from django.db import transaction
 from healing.core.decide import SLOW_START
 from healing.core.window import Window
 from healing.models import Attempt, AttemptState, FailureRecord, Host, HostState, Stage
+from healing.store.heals import Next
 
 PLACES_PER_HEAL = 2
 """A verified heal frees its own place and opens one more."""
@@ -42,20 +43,19 @@ def locked(host_id: int) -> Load:
     return Load(Window(host.heal_window, host.heal_window_at, first, repeated), fleet)
 
 
-def move(host_id: int, by: Callable[[float], float], now: datetime) -> float:
-    """Open or close the window, and hand the place on; the window's new size."""
+def move(host_id: int, by: Callable[[float], float], now: datetime) -> list[Next]:
+    """Open or close the window, and hand the place on; those that have got it."""
     with transaction.atomic():
         host = (
             Host.objects.select_for_update(no_key=True).only("heal_window", "heal_window_at").get(pk=host_id)
         )
         size = by(Window(host.heal_window, host.heal_window_at).size_at(now))
         Host.objects.filter(pk=host_id).update(heal_window=size, heal_window_at=now)
-    hand_on(host_id, now)
-    return size
+    return hand_on(host_id, now)
 
 
-def hand_on(host_id: int, now: datetime) -> int:
-    """Have the most important ask again that have waited longest for room; the next tick finds them due."""
+def hand_on(host_id: int, now: datetime) -> list[Next]:
+    """Have the most important ask again that have waited longest for room: they are due, and returned to be hinted at."""
     waiting = FailureRecord.objects.filter(
         container__host_id=host_id,
         stage=Stage.DIAGNOSE,
@@ -63,5 +63,9 @@ def hand_on(host_id: int, now: datetime) -> int:
         due_at__gt=now,
         reason__startswith=SLOW_START,
     )
-    longest = list(waiting.order_by("priority", "detected_at").values_list("pk", flat=True)[:PLACES_PER_HEAL])
-    return FailureRecord.objects.filter(pk__in=longest, stage=Stage.DIAGNOSE).update(due_at=now)
+    first = waiting.order_by("priority", "detected_at").values_list("pk", "priority")[:PLACES_PER_HEAL]
+    found = [Next(Stage.DIAGNOSE, pk, priority) for pk, priority in first]
+    if found:
+        chosen = FailureRecord.objects.filter(pk__in=[following.failure_id for following in found])
+        chosen.filter(stage=Stage.DIAGNOSE).update(due_at=now)
+    return found

@@ -48,6 +48,7 @@ def page(browser: Browser, live_server: LiveServer, settings: Settings) -> Itera
     page.press("[name=password]", "Enter")
     page.wait_for_url("**/admin/")
     yield page
+    page.wait_for_load_state()  # a page that is closed while it loads lacks some of its scripts
     context.close()
     assert errors == []
 

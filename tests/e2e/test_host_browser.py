@@ -43,6 +43,7 @@ def page(stack: Stack) -> Iterator[Page]:
         page.press("[name=password]", "Enter")
         page.wait_for_url("**/admin/")
         yield page
+        page.wait_for_load_state()  # a page that is closed while it loads lacks some of its scripts
         context.close()
         assert errors == []
 

@@ -44,7 +44,13 @@ class RabbitServer:
         """Start, or start again on the same port and data; returns when it answers, after about six seconds."""
         if self._mapper is None:
             # Started here and in the foreground: the node would start one that outlives it.
-            command = [needed("epmd", "rabbitmq-server"), "-port", str(self._mapping), "-address", "127.0.0.1"]
+            command = [
+                needed("epmd", "rabbitmq-server"),
+                "-port",
+                str(self._mapping),
+                "-address",
+                "127.0.0.1",
+            ]
             self._mapper = Child(command, self.folder / "epmd.log", env=self._environ(), **_unprivileged())
         command = [needed("rabbitmq-server", "rabbitmq-server", rabbitmq_program("rabbitmq-server"))]
         options = {"cwd": self.folder, "env": self._environ(), "start_new_session": True, **_unprivileged()}

@@ -61,4 +61,12 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, object]]:
         ("failures healed by restarting", share(figures["heal_success_rate"])),
         ("detected → engine answered, p50", duration(latency["p50"])),
         ("detected → engine answered, p90", duration(latency["p90"])),
+        ("checks put off for more important ones", _put_off(figures["put_off"]["checks"])),
+        ("heals put off for more important ones", _put_off(figures["put_off"]["heals"])),
     ]
+
+
+def _put_off(counts: dict[str, int] | None) -> str:
+    if counts is None:
+        return "counted by host"
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

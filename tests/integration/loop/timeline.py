@@ -1,15 +1,16 @@
 """The whole loop on the fake engine, in one thread and in time that the test moves.
 
 Everything is the product's: the watcher takes the engine's events, the tick dispatches, Celery's tasks run the stages
-one after the other in the caller. Only the clock and the queue are not: messages wait in a list, oldest first.
+one after the other in the caller. Only the clock and the queue are not: messages wait in a list, the most important and
+then the oldest first.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -18,6 +19,7 @@ import time_machine
 from django.utils import timezone
 
 from healing import tasks
+from healing.core.shedding import DEFAULT_RANK
 from healing.effective import forget_book
 from healing.engines.fake import Call, FakeEngine, fake_engine
 from healing.models import (
@@ -52,7 +54,7 @@ class Timeline:
     def __enter__(self) -> Timeline:
         self._clock = self._traveller.start()
         self._patch.start()
-        self._messages: deque[Callable[[], None]] = deque()
+        self._messages: list[tuple[int, int, Callable[[], None]]] = []
         self._sending = mock.patch.object(tasks, "send", self._send)
         self._sending.start()
         forget_book()
@@ -90,6 +92,10 @@ class Timeline:
             events = self.fake.happened
             self._position = next((n for n, event in enumerate(events) if event.at >= since), len(events))
         self._watching = True
+
+    def look_away(self) -> None:
+        """No events are taken any more; polling goes on."""
+        self._watching = False
 
     def lose_the_engine(self) -> None:
         """It does not answer, and its stream is broken."""
@@ -135,13 +141,21 @@ class Timeline:
         ids |= set(Container.objects.filter(name=name).values_list("engine_id", flat=True))
         return [c for c in self.fake.calls if c.method in ("start", "restart") and c.container_id in ids]
 
-    def _send(self, task: Any, *args: Any, queue: str, expires: float | None = None, **kwargs: Any) -> None:
-        self._messages.append(lambda: task.run(*args, **kwargs))
+    def _send(
+        self,
+        task: Any,
+        *args: Any,
+        queue: str,
+        expires: float | None = None,
+        priority: int = DEFAULT_RANK,
+        **kwargs: Any,
+    ) -> None:
+        heappush(self._messages, (priority, next(_numbers), lambda: task.run(*args, **kwargs)))
 
     def _work(self) -> None:
         """Do what the messages ask for, and what follows from it."""
         while self._messages:
-            self._messages.popleft()()
+            heappop(self._messages)[2]()
 
     def _settle(self) -> None:
         """Let everything that is due happen, until it brings no new event."""

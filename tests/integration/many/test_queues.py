@@ -11,14 +11,14 @@ from django.core.exceptions import ValidationError
 
 from healing import tasks
 from healing.core.types import FailureType, Health
-from healing.models import CheckShard, Container, FailureRecord, HealthStatus, Host, Trouble
+from healing.models import CheckShard, Container, FailureRecord, HealthStatus, Host, Stage, Trouble
 from healing.pipeline import queues as queue_stage
 from healing.store import clock, heals, hosts, keeping, queues
 from healing.watchers import Supervisor
 from notifications.models import Notification
 
 pytestmark = pytest.mark.django_db
-BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+BEGIN = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +125,7 @@ class Time:
                 self._work.serve(queue)
             self._work.write(self.now)
             queue_stage.look_after(self.now)
-            for host_id, number in hosts.claim_due_shards(self.now):
+            for host_id, number, _ in hosts.claim_due_shards(self.now):
                 if self.served:
                     hosts.finish_shard(host_id, number, self.now, self.now, 10.0)
 
@@ -161,6 +161,19 @@ def test_a_queue_without_a_worker_is_told_once(time: Time) -> None:
     time.served = set()
     time.run(15)
     assert len(_told()) == 2
+
+
+def test_no_messages_pile_up_where_nobody_takes_them(time: Time, sent: list[tuple[str, str]]) -> None:
+    """One message at a time finds out when a worker is back; an hour of all others would have to be thrown away first."""
+    for number in range(5):
+        _failure(_container(_host(f"near-{number}", "rack-7")), time.now)
+    tasks.dispatch_checks()
+    assert sent.count(("check_containers", "checks.rack-7")) == 5
+    time.run(80)
+    CheckShard.objects.update(lease_until=None)
+    sent.clear()
+    tasks.dispatch_checks()
+    assert sorted(sent) == [("check_containers", "checks.rack-7"), ("diagnose", "heal.rack-7")]
 
 
 def test_one_lost_message_is_no_trouble(time: Time) -> None:
@@ -211,7 +224,7 @@ def test_a_claim_is_renewed_while_it_is_held() -> None:
     """However long an engine hangs, one task asks it; and after a worker's death another soon may."""
     host, kept = _host("h"), keeping.Keeping()
     now = clock.db_now()
-    assert hosts.claim_due_shards(now) == [(host.pk, 0)]
+    assert hosts.claim_due_shards(now) == [(host.pk, 0, 0)]
     kept.hold(host.pk, 0)
     for seconds in range(4, 60, 4):
         kept.write(now + timedelta(seconds=seconds))
@@ -219,11 +232,11 @@ def test_a_claim_is_renewed_while_it_is_held() -> None:
     kept.release(host.pk, 0)
     later = now + timedelta(seconds=60)
     kept.write(later)
-    assert hosts.claim_due_shards(later + timedelta(seconds=hosts.SHARD_LEASE)) == [(host.pk, 0)]
+    assert hosts.claim_due_shards(later + timedelta(seconds=hosts.SHARD_LEASE)) == [(host.pk, 0, 0)]
 
 
 def test_the_queues_of_failures_that_are_gone(sent: list[tuple[str, str]]) -> None:
     """A failure that was deleted meanwhile costs its own message and no other."""
     assert queues.of_failures([4711]) == {}
-    tasks.send_next(heals.Next(tasks.Stage.DIAGNOSE, 4711))
+    tasks.send_next(heals.Next(Stage.DIAGNOSE, 4711))
     assert sent == [("diagnose", "heal")]

@@ -30,6 +30,9 @@ class Beat(Scheduler):
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         self.sent.append(entry.name)
 
+    def sync(self) -> None:
+        """Called when the interpreter ends, too, and then there is no database."""
+
     def round(self) -> None:
         """As long as there is something to do at this moment."""
         while self.tick() <= 0:

@@ -105,7 +105,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     """Messages are worked off at once where they are sent, but those that begin a run, which are only noted."""
     found: list[tuple[str, Any]] = []
 
-    def send(task: Any, *args: Any, queue: str, expires: float | None = None, **kwargs: Any) -> None:
+    def send(
+        task: Any, *args: Any, queue: str, expires: float | None = None, priority: int = 1, **kwargs: Any
+    ) -> None:
         found.append((task.name.rpartition(".")[2], args))
         if task is not tasks.probe_closely:
             task.run(*args, **kwargs)

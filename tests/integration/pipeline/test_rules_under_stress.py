@@ -183,7 +183,7 @@ class TestSight:
         statuses.mark(container.pk, unpaused_at=None)
 
         assert check._judge_all(timeline.host, rows, seen, book, timezone.now()) == []
-        assert [number for _, number in hosts.claim_due_shards(timezone.now())] == [0]
+        assert [number for _, number, _ in hosts.claim_due_shards(timezone.now())] == [0]
 
     def test_a_job_that_ended_while_the_engine_was_out_of_reach_is_not_run_again(
         self, timeline: Timeline
@@ -328,7 +328,7 @@ class TestPeople:
         restarting.run(failure.pk)
         timeline.run(0.5)
         timeline.fake.stop_by_hand("web")
-        following = verifying.run(failure.pk, early=True)
+        (following,) = verifying.run(failure.pk, early=True) or (None,)
         while following is not None and following.stage is Stage.DIAGNOSE:
             following = diagnosing.run(failure.pk)
         assert following is None

@@ -50,9 +50,10 @@ def receiver(name: str) -> Iterator[Receiver]:
     made.connection.release()
 
 
-def send(name: str, body: Any) -> None:
+def send(name: str, body: Any, priority: int | None = None) -> None:
     with Connection(URL) as connection:
-        Producer(connection.channel(), Exchange(name), name).publish(body, serializer="json")
+        producer = Producer(connection.channel(), Exchange(name), name)
+        producer.publish(body, serializer="json", priority=priority)
 
 
 def test_a_message_wakes_a_waiting_consumer_at_once(name: str, receiver: Receiver) -> None:
@@ -126,6 +127,16 @@ def test_an_acknowledgement_makes_room_at_once(name: str) -> None:
     waiting.join(10)
     assert [body for body, _ in receiver.received] == [1, 2]
     receiver.connection.release()
+
+
+def test_the_important_is_taken_first(name: str, receiver: Receiver) -> None:
+    """The lowest number goes first, as with Redis, and of one number the oldest, also when it comes back."""
+    for body in ("6a", "3a", "0a", "6b", "3b", "0b"):
+        send(name, body, int(body[0]))
+    send(name, "none")
+    for _ in range(7):
+        receiver.drain(1)
+    assert [body for body, _ in receiver.received] == ["0a", "0b", "none", "3a", "3b", "6a", "6b"]
 
 
 def test_a_stop_ends_the_wait(receiver: Receiver) -> None:

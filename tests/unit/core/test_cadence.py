@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healing.core.cadence import next_slot
+from healing.core.cadence import LONGEST, next_slot, with_sweep
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 INTERVALS = st.floats(1.0, 86_400.0)
@@ -35,3 +35,17 @@ def test_hosts_are_spread_over_the_interval() -> None:
     now = datetime(2030, 1, 1, tzinfo=UTC)
     waits = sorted((next_slot(now, 10.0, key) - now).total_seconds() for key in range(1, 21))
     assert max(b - a for a, b in pairwise(waits)) < 1.0
+
+
+@given(MOMENTS, st.floats(10.0, 3600.0), KEYS)
+def test_a_look_of_its_own_meets_a_sweep(at: datetime, interval: float, key: int) -> None:
+    """One failing container must not have its whole host swept once more."""
+    moved = with_sweep(at, interval, key)
+    assert abs((moved - at).total_seconds()) <= LONGEST / 2 + 0.001
+    assert abs((next_slot(moved - timedelta(seconds=1), LONGEST, key) - moved).total_seconds()) < 0.001
+
+
+def test_what_is_looked_at_more_often_keeps_its_time() -> None:
+    """An interval of a second is not rounded to ten."""
+    at = datetime(2030, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert with_sweep(at, 1.0, 7) == at

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from healing.core.config import Config
+from healing.core.config import Config, Priority
 from healing.core.decide import FLEET_CEILING, Course, Decision, Situation, decide
 from healing.core.diagnose import Diagnosis
 from healing.core.types import EngineHealth, EngineState, FailureType
@@ -17,6 +17,7 @@ from tests.unit.core.build import NOW, at, exited, healthy_status, room, running
 DIAGNOSIS = Diagnosis("health check failing", "It fails.", FailureType.HEALTH_CHECK_FAILED)
 HOPELESS = replace(DIAGNOSIS, cause="dead", may_act=False, why_not="the engine answers 409")
 DISK = replace(DIAGNOSIS, cause="disk full", max_attempts=1)
+CRITICAL = Config(priority=Priority.CRITICAL)
 SWARM = {"com.docker.swarm.task.id": "t"}
 
 
@@ -46,7 +47,16 @@ FORBIDDEN = {
     "dead": ({"diagnosis": HOPELESS}, Course.OBSERVE, "409"),
     "auto_restart off": ({"config": Config(auto_restart=False)}, Course.OBSERVE, "auto_restart is off"),
     "disk full": ({"diagnosis": DISK, "attempts_made": 1}, Course.OBSERVE, "tried 1 time and"),
-    "fleet ceiling": ({"heals_under_way": FLEET_CEILING}, Course.WAIT, "ceiling 64"),
+    "fleet ceiling": (
+        {"heals_under_way": FLEET_CEILING, "config": CRITICAL},
+        Course.WAIT,
+        "put off: 64 heals are under way (ceiling 64)",
+    ),
+    "share of the ceiling": (
+        {"heals_under_way": 48, "config": Config(priority=Priority.NON_CRITICAL)},
+        Course.WAIT,
+        "kept for those above non-critical",
+    ),
     "slow start": ({"window": Window(4.0, at(-5), first=4)}, Course.WAIT, "window 4"),
     "slow start of a later attempt": (
         {"window": Window(repeated=1), "budget": room(in_row=1)},
@@ -83,6 +93,7 @@ def test_does_not_act(name: str) -> None:
 
 
 SKIPPED = (
+    "share of the ceiling",
     "auto_restart off",
     "disk full",
     "back-off",
@@ -110,7 +121,10 @@ def test_a_persons_demand(name: str) -> None:
     ("facts", "course"),
     [
         ({"paused_until": at(-1)}, Course.ACT),
-        ({"heals_under_way": FLEET_CEILING - 1}, Course.ACT),
+        ({"heals_under_way": FLEET_CEILING - 1, "config": CRITICAL}, Course.ACT),
+        ({"heals_under_way": 56}, Course.ACT),
+        ({"heals_under_way": 57}, Course.WAIT),
+        ({"heals_under_way": FLEET_CEILING - 1, "forced": True}, Course.ACT),
         ({"window": Window(4.0, at(-5), first=3, repeated=1)}, Course.ACT),
         ({"window": Window(first=8), "budget": room(in_row=1)}, Course.ACT),
         ({"budget": room(in_row=1, backoff=10.0, not_before=NOW)}, Course.ACT),

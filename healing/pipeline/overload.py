@@ -1,0 +1,106 @@
+"""Overload: measured once a tick, told once when it begins and once when it is over.
+
+It is told by the dispatcher itself, past the broker and the outbox, which may be what is overloaded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+
+from healing.core.queues import CHECKS, near
+from healing.core.shedding import RANKS, SHARE, Level, is_shed, lateness, level
+from healing.models import Overload
+from healing.store import hosts, overload, queues
+from healing.store.overload import Late
+from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.direct import tell_directly
+
+logger = logging.getLogger(__name__)
+
+TROUBLE = "overload:"
+
+
+def measure(now: datetime) -> list[Overload]:
+    """Take the pressure of each queue, before shards are claimed; those that people are to be told of.
+
+    Two statements where nothing is late.
+    """
+    late, rows = overload.late(now), overload.rows()
+    busy = {queue for queue, row in rows.items() if _is_busy(row)}
+    if not late and not busy:
+        return []
+    counts, heals = overload.shard_counts(), overload.late_heals(now)
+    measured = []
+    for queue in sorted(busy | late.keys()):
+        row = rows.get(queue) or Overload(queue=queue)
+        row.heals_waiting = heals.get(queue, 0)
+        _measured(row, late.get(queue, Late()), counts.get(queue, 0), now)
+        measured.append(row)
+    return [row for row in measured if bool(row.level) != bool(row.told_at)]
+
+
+def _is_busy(row: Overload) -> bool:
+    return bool(row.level or row.late_since or row.lateness or row.heals_waiting or row.told_at)
+
+
+def _measured(row: Overload, late: Late, shards: int, now: datetime) -> None:
+    before, late_by = overload.to_core(row), lateness(late.waits, shards)
+    after = level(before, late_by, now, is_cut_short=late.cut_short >= shards * SHARE > 0)
+    if after.level > before.level and not _is_served(row.queue, now):
+        # Nobody takes from the queue: that is told as such, and there is nobody who could shed.
+        after = before
+    begins = after.late_since is not None and before.late_since is None
+    if begins and before.level == Level.NONE and row.told_at is None:
+        row.counted_before = {str(rank): checks for rank, checks in overload.counted(row.queue).items()}
+    overload.save(row, after, late_by, now)
+    if after.level != before.level:
+        extra = {"action": "overload_level", "queue": near(CHECKS, row.queue), "level": after.level.name}
+        logger.warning("overload: %s", _shed(after.level), extra=extra)
+
+
+def _is_served(queue: str, now: datetime) -> bool:
+    return settings.EMBEDDED or queues.is_served(near(CHECKS, queue), now)
+
+
+def _shed(at_level: int) -> str:
+    names = [priority.value for rank, priority in enumerate(RANKS) if is_shed(rank, Level(at_level))]
+    return f"checks of {' and '.join(names)} containers are put off" if names else "nothing is put off"
+
+
+def tell(news: Sequence[Overload], now: datetime) -> None:
+    """Tell of each once, whoever else has seen it too. Takes seconds where a channel is slow."""
+    for row in news:
+        key = f"{TROUBLE}{near(CHECKS, row.queue)}"
+        if row.level and overload.mark_told(row, now):
+            alert = _begun(row)
+            hosts.open_trouble(key, alert.body, now)
+            tell_directly(alert, now)
+        elif not row.level and overload.mark_told(row, None):
+            hosts.end_trouble(key, now)
+            tell_directly(_over(row), now)
+
+
+def _begun(row: Overload) -> Alert:
+    body = (
+        f"Checks in the queue {near(CHECKS, row.queue)} wait {row.lateness:.1f} s for a worker, {row.heals_waiting} "
+        f"heals wait: there is more to do than workers can. {_shed(row.level).capitalize()} for more important "
+        "ones; critical ones are checked and healed first. Add workers, or check less often. You are told again when it is over."
+    )
+    return _alert(row, AlertLevel.CRITICAL, "Selfheal is overloaded", body, AlertKind.FIRING)
+
+
+def _over(row: Overload) -> Alert:
+    before, counted = row.counted_before, overload.counted(row.queue)
+    since = {RANKS[rank].value: n - before.get(str(rank), 0) for rank, n in sorted(counted.items())}
+    put_off = [f"{checks} of {name} containers" for name, checks in since.items() if checks]
+    body = f"Checks put off meanwhile: {', '.join(put_off) or 'none'}."
+    return _alert(row, AlertLevel.INFO, "Selfheal is no longer overloaded", body, AlertKind.RESOLVED)
+
+
+def _alert(row: Overload, alert_level: AlertLevel, title: str, body: str, kind: AlertKind) -> Alert:
+    key = f"self:overload:{near(CHECKS, row.queue)}"
+    return Alert(level=alert_level, title=title, body=body, kind=kind, alert_key=key)

@@ -1,0 +1,109 @@
+"""The lean way out: an alert is sent from where it was written, past the outbox, the broker and the workers.
+
+For what those may be the matter of. It waits for a few seconds at the most and raises nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, InterfaceError, transaction
+
+from notifications.core.alert import Alert, AlertKind, Message
+from notifications.core.ports import Channel as ChannelPort
+from notifications.models import Channel, Delivery, DeliveryState, Notification, NotificationState
+
+SECONDS = 3.0
+RETRY_IN = timedelta(seconds=10)
+
+logger = logging.getLogger(__name__)
+
+
+class _Sending(threading.Thread):
+    """One channel being sent to; a channel that hangs is left behind. `error` is empty where it was sent."""
+
+    def __init__(self, channel: Channel, message: Message) -> None:
+        super().__init__(name=f"tell-{channel.name}", daemon=True)
+        self.channel, self._message = channel, message
+        self.answer, self.error = "", f"no answer within {SECONDS:g} s"
+
+    def run(self) -> None:
+        try:
+            port: ChannelPort = self.channel.build()
+            self.answer = port.send(self._message)
+            self.error = ""
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"
+
+
+def tell_directly(alert: Alert, now: datetime) -> bool:
+    """Log it, send it through every channel that takes its level, and record that. True if a channel has it.
+
+    Where none has it, that is logged as critical, and the outbox goes on trying.
+    """
+    message = Message(str(uuid.uuid4()), now, alert)
+    log_level = logging.CRITICAL if alert.kind is AlertKind.FIRING else logging.WARNING
+    logger.log(
+        log_level, "%s: %s", alert.title, alert.body, extra={"action": "told_directly", **_ids(message)}
+    )
+    try:
+        channels = [one for one in Channel.objects.filter(enabled=True) if one.takes(alert.level)]
+        sendings = _send(channels, message)
+        told = any(not sending.error for sending in sendings)
+        if channels and not told:
+            errors = "; ".join(f"{sending.channel.name}: {sending.error}" for sending in sendings)
+            logger.critical("nobody could be told: %s", errors, extra={"action": "untold", **_ids(message)})
+        _record(message, sendings, now)
+        return told
+    except (DatabaseError, InterfaceError) as error:
+        logger.critical("nobody could be told: %s", error, extra={"action": "untold", **_ids(message)})
+        return False
+
+
+def _send(channels: list[Channel], message: Message) -> list[_Sending]:
+    """All at once, so that one which hangs costs the others nothing."""
+    sendings = [_Sending(channel, message) for channel in channels]
+    end = time.monotonic() + SECONDS
+    for sending in sendings:
+        sending.start()
+    for sending in sendings:
+        sending.join(max(end - time.monotonic(), 0.0))
+    return sendings
+
+
+def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
+    """What was sent, and by which channels; the outbox goes on with those that have failed."""
+    states = [DeliveryState.PENDING if one.error else DeliveryState.SENT for one in sendings]
+    state = NotificationState.PENDING if DeliveryState.PENDING in states else NotificationState.SENT
+    reason = "" if sendings else f"no enabled channel takes level {message.alert.level}"
+    with transaction.atomic():
+        notification = Notification.objects.create(
+            id=message.id,
+            created_at=now,
+            state=state if sendings else NotificationState.SKIPPED,
+            reason=reason,
+            **asdict(message.alert),
+        )
+        Delivery.objects.bulk_create(
+            Delivery(
+                notification=notification,
+                channel=one.channel,
+                channel_name=one.channel.name,
+                state=its_state,
+                tries=1,
+                next_try_at=now + RETRY_IN,
+                sent_at=None if one.error else now,
+                answer=one.answer[:500],
+                error=one.error[:500],
+            )
+            for one, its_state in zip(sendings, states, strict=True)
+        )
+
+
+def _ids(message: Message) -> dict[str, str]:
+    return {"notification": message.id, "alert_key": message.alert.alert_key}

@@ -1,0 +1,88 @@
+"""Telling without broker, outbox and workers: what is told when those are the matter."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from notifications import direct, dispatch
+from notifications.channels import fake
+from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.models import Channel, Delivery, Notification
+
+ALERT = Alert(
+    level=AlertLevel.CRITICAL, title="overloaded", body="too much", alert_key="self:overload:checks"
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _only_our_channels() -> None:
+    """Every test says itself which channels there are."""
+    Channel.objects.all().delete()
+    fake.clear()
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A webhook that accepts and never answers."""
+    monkeypatch.setattr(direct, "SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+def test_channels_are_told_at_once_and_once() -> None:
+    """Every channel of that level has it when the call returns; the outbox sends it to nobody again."""
+    Channel.objects.create(name="people", kind="fake", min_level="critical")
+    Channel.objects.create(name="off", kind="fake", enabled=False)
+    assert direct.tell_directly(ALERT, timezone.now())
+    assert [message.alert for message in fake.sent()] == [ALERT]
+    dispatch.deliver_due(timezone.now() + timedelta(minutes=5))
+    assert len(fake.sent()) == 1
+    kept = Notification.objects.get()
+    assert (str(kept.pk), kept.state, kept.title) == (fake.sent()[0].id, "sent", "overloaded")
+    assert Delivery.objects.get().answer == "kept"
+
+
+def test_a_channel_that_hangs_holds_up_nobody(silent: str) -> None:
+    """It is left behind after moments, the others have been told, and the outbox goes on trying it."""
+    Channel.objects.create(name="dead", kind="webhook", config={"url": silent})
+    Channel.objects.create(name="people", kind="fake")
+    begun = time.monotonic()
+    assert direct.tell_directly(ALERT, timezone.now())
+    assert time.monotonic() - begun < 5
+    assert len(fake.sent()) == 1
+    assert dict(Delivery.objects.values_list("channel_name", "state")) == {
+        "dead": "pending",
+        "people": "sent",
+    }
+    assert Notification.objects.get().state == "pending"
+
+
+def test_nobody_can_be_told(caplog: pytest.LogCaptureFixture) -> None:
+    """That is the gravest entry of the log, with the text itself, and the outbox tells when it can."""
+    channel = Channel.objects.create(name="broken", kind="fake", config={"fail": "temporary"})
+    with caplog.at_level(logging.WARNING):
+        assert not direct.tell_directly(ALERT, timezone.now())
+    actions = {record.action: record for record in caplog.records if hasattr(record, "action")}
+    assert actions["untold"].levelno == logging.CRITICAL
+    assert "overloaded: too much" in actions["told_directly"].getMessage()
+    Channel.objects.filter(pk=channel.pk).update(config={})
+    dispatch.deliver_due(timezone.now() + timedelta(minutes=1))
+    assert len(fake.sent()) == 1
+
+
+def test_the_end_is_no_alarm_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """That something is over is logged, without channels too, and not as critical."""
+    over = Alert(level=AlertLevel.INFO, title="over", kind=AlertKind.RESOLVED)
+    with caplog.at_level(logging.INFO):
+        assert not direct.tell_directly(over, timezone.now())
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert Notification.objects.get().state == "skipped"
