@@ -9,13 +9,11 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.conf import settings
-
 from healing.core.queues import CHECKS, near
-from healing.core.shedding import RANKS, SHARE, Level, is_shed, lateness, level
+from healing.core.shedding import LATE, RANKS, SHARE, Level, is_shed, lateness, level
 from healing.models import Overload
-from healing.store import hosts, overload, queues
-from healing.store.overload import Late
+from healing.store import hosts, overload
+from healing.store.overload import Late, Shards
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.direct import tell_directly
 
@@ -33,12 +31,12 @@ def measure(now: datetime) -> list[Overload]:
     busy = {queue for queue, row in rows.items() if _is_busy(row)}
     if not late and not busy:
         return []
-    counts, heals = overload.shard_counts(), overload.late_heals(now)
+    shards, heals = overload.shards(now), overload.late_heals(now)
     measured = []
     for queue in sorted(busy | late.keys()):
         row = rows.get(queue) or Overload(queue=queue)
         row.heals_waiting = heals.get(queue, 0)
-        _measured(row, late.get(queue, Late()), counts.get(queue, 0), now)
+        _measured(row, late.get(queue, Late()), shards.get(queue, Shards()), now)
         measured.append(row)
     return [row for row in measured if bool(row.level) != bool(row.told_at)]
 
@@ -47,12 +45,12 @@ def _is_busy(row: Overload) -> bool:
     return bool(row.level or row.late_since or row.lateness or row.heals_waiting or row.told_at)
 
 
-def _measured(row: Overload, late: Late, shards: int, now: datetime) -> None:
-    before, late_by = overload.to_core(row), lateness(late.waits, shards)
-    after = level(before, late_by, now, is_cut_short=late.cut_short >= shards * SHARE > 0)
-    if after.level > before.level and not _is_served(row.queue, now):
-        # Nobody takes from the queue: that is told as such, and there is nobody who could shed.
-        after = before
+def _measured(row: Overload, late: Late, shards: Shards, now: datetime) -> None:
+    before, late_by = overload.to_core(row), lateness(late.waits, shards.total)
+    if late_by > LATE and not shards.busy:
+        # Checks wait and no worker has one in hand: there is no worker or no broker, and not too much to do.
+        return
+    after = level(before, late_by, now, is_cut_short=late.cut_short >= shards.total * SHARE > 0)
     begins = after.late_since is not None and before.late_since is None
     if begins and before.level == Level.NONE and row.told_at is None:
         row.counted_before = {str(rank): checks for rank, checks in overload.counted(row.queue).items()}
@@ -60,10 +58,6 @@ def _measured(row: Overload, late: Late, shards: int, now: datetime) -> None:
     if after.level != before.level:
         extra = {"action": "overload_level", "queue": near(CHECKS, row.queue), "level": after.level.name}
         logger.warning("overload: %s", _shed(after.level), extra=extra)
-
-
-def _is_served(queue: str, now: datetime) -> bool:
-    return settings.EMBEDDED or queues.is_served(near(CHECKS, queue), now)
 
 
 def _shed(at_level: int) -> str:

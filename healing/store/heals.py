@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 TAKE_OVER_SLACK = 10.0
 """Seconds after lease and stop timeout are over before another worker may take a restart over."""
+_NAMES = ("tenant_id", "engine_id", "container_name", "host_name", "service_name", "project_name")
 
 
 class StaleFence(Exception):
@@ -56,8 +57,7 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     if not taken:
         return None
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
-    related = ("container__host", "container__service", "container__project", "container__health")
-    return FailureRecord.objects.select_related(*related).get(pk=failure_id)
+    return FailureRecord.objects.select_related("container__host", "container__health").get(pk=failure_id)
 
 
 def write(failure: FailureRecord, **fields: Any) -> None:
@@ -132,7 +132,7 @@ def add_child(
         detected_at=now,
         resolved_at=now,
         stage=Stage.CLOSED,
-        **names(failure.container),
+        **{name: getattr(failure, name) for name in _NAMES},
     )
 
 

@@ -22,6 +22,8 @@ HEAL_LATE = timedelta(seconds=5)
 
 AT_ONCE = timedelta(seconds=0.5)
 """A check that is taken up so soon has not waited."""
+RENEWED = timedelta(seconds=6)
+"""A claim that is checked has been renewed since then (`keeping`), or its worker has died."""
 _KEPT = ("id", "queue", "told_at")
 
 
@@ -61,11 +63,23 @@ def _waiting(now: datetime, longer_than: timedelta) -> Q:
     return Q(begun_at__isnull=True, lease_until__lt=now + timedelta(seconds=SHARD_LEASE) - longer_than)
 
 
-def shard_counts() -> dict[str, int]:
-    """How many shards are checked by way of each queue name."""
-    found: dict[str, int] = defaultdict(int)
-    for queue, count in _shards().order_by().values_list("host__queue").annotate(Count("pk")):
-        found[_name(queue)] += count
+@dataclass(slots=True)
+class Shards:
+    """Of one queue: how many there are, and how many are being checked at this moment by a worker that lives."""
+
+    total: int = 0
+    busy: int = 0
+
+
+def shards(now: datetime) -> dict[str, Shards]:
+    """By queue name (one query)."""
+    renewed = now + timedelta(seconds=SHARD_LEASE) - RENEWED
+    busy = Count("pk", filter=Q(begun_at__isnull=False, lease_until__gt=renewed))
+    rows = _shards().order_by().values("host__queue").annotate(total=Count("pk"), busy=busy)
+    found: dict[str, Shards] = defaultdict(Shards)
+    for queue, total, busy_ones in rows.values_list("host__queue", "total", "busy"):
+        found[_name(queue)].total += total
+        found[_name(queue)].busy += busy_ones
     return found
 
 

@@ -31,7 +31,8 @@ HEALTH_NEVER = ["CMD-SHELL", "echo never healthy; exit 1"]
 IDLE = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"]
 IGNORES_TERM = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
 HANG = ["nc", "-ll", "-p", str(PORT), "-e", "sleep", "100000"]  # accepts and says nothing
-CRASH = ["sh", "-c", "echo 'fatal: cannot open the ledger' >&2; exit 1"]
+# Not at once: an engine may say of a run of less than a millisecond that it ended before it began.
+CRASH = ["sh", "-c", "echo 'fatal: cannot open the ledger' >&2; sleep 0.05; exit 1"]
 FINISHED = ["sh", "-c", "echo done"]
 OUT_OF_MEMORY = ["tail", "/dev/zero"]  # needs a limit: OUT_OF_MEMORY_LIMITS
 OUT_OF_MEMORY_LIMITS = {"mem_limit": "16m", "memswap_limit": "16m"}

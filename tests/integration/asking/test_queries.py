@@ -12,8 +12,9 @@ from healing.api import LookupFailed, container_health, failure_history, healing
 from healing.commands import pause
 from healing.core.config import FIELD_NAMES
 from healing.models import HealingConfig, Project
+from healing.store import overload
 from notifications.models import Notification
-from tests.integration.asking.rows import NOON, make_attempt, make_container, make_failure
+from tests.integration.asking.rows import NOON, make_attempt, make_container, make_failure, make_host
 
 pytestmark = pytest.mark.django_db
 
@@ -182,6 +183,24 @@ def test_alerting_alone_heals_nothing() -> None:
     """A failure that was only told, and ended by itself, is no heal in MTTR."""
     make_failure(make_container(), took=500, action="alert")
     assert healing_stats()["mttr"] is None
+
+
+def test_what_was_put_off_is_counted() -> None:
+    """Checks by host and hour, heals by failure, each by priority; a project's checks are not told apart."""
+    mine = make_container("a", host="h1", project="shop")
+    make_failure(mine, priority=2, put_off_at=NOON)
+    make_failure(mine, after=600)
+    overload.count(mine.host_id, {1: 3, 2: 4}, NOON + timedelta(minutes=59))
+    overload.count(mine.host_id, {2: 5}, NOON)
+    overload.count(make_host("h2").pk, {2: 100}, NOON + timedelta(hours=1))
+    assert healing_stats(host="h1")["put_off"] == {
+        "checks": {"critical": 0, "default": 3, "non-critical": 9},
+        "heals": {"critical": 0, "default": 0, "non-critical": 1},
+    }
+    assert healing_stats()["put_off"]["checks"]["non-critical"] == 109
+    assert healing_stats(since=NOON + timedelta(hours=1))["put_off"]["checks"]["non-critical"] == 100
+    assert healing_stats(since=NOON + timedelta(minutes=30))["put_off"]["checks"]["non-critical"] == 109
+    assert healing_stats(project="shop")["put_off"]["checks"] is None
 
 
 def test_statistics_can_be_narrowed() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from healing.models import Attempt, FailureRecord, Heartbeat
+from healing.models import Attempt, FailureRecord, Heartbeat, PutOff
 from healing.retention import prune
+from healing.store import overload
 from notifications.models import Notification
-from tests.integration.asking.rows import NOON, make_attempt, make_container, make_failure
+from tests.integration.asking.rows import NOON, make_attempt, make_container, make_failure, make_host
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +29,15 @@ def test_old_failures_go_with_their_attempts_and_children() -> None:
     assert prune(LATER, keep_days=50)["failure_records"] == 1
     assert list(FailureRecord.objects.all()) == [young]
     assert Attempt.objects.get().failure == young
+
+
+def test_old_counts_of_what_was_put_off_go() -> None:
+    """Counters by the hour are a history too."""
+    host = make_host()
+    for days in (0, 60):
+        overload.count(host.pk, {1: 7}, NOON + timedelta(days=days))
+    assert prune(LATER, keep_days=50)["checks_put_off"] == 1
+    assert PutOff.objects.get().hour == NOON + timedelta(days=60)
 
 
 def test_open_failures_stay_whatever_their_age() -> None:
