@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_prerun, worker_init
+from celery.signals import beat_init, setup_logging, task_prerun, worker_init, worker_ready
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "selfheal_project.settings")
@@ -39,6 +40,14 @@ def _need_not_wait_for_the_disk(**_: Any) -> None:
 
     if not settings.EMBEDDED:
         relax_this_process()
+
+
+@worker_ready.connect
+def _warm_up(**_: Any) -> None:
+    """The first heal must not pay for what all of them need. Beside the work, which does not wait for it."""
+    from healing.pipeline.warm import warm_up
+
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
 
 @beat_init.connect
