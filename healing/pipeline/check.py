@@ -148,7 +148,7 @@ def _next_check(row: HealthStatus, detection: Detection, config: Config, began: 
     status = detection.status
     if detection.look_again_in is None:
         settled = status.health is Health.HEALTHY and status.lifecycle is Lifecycle.RUNNING
-        if settled or status.lifecycle in SETTLED:
+        if (settled and not status.consecutive_failures) or status.lifecycle in SETTLED:
             return None
         at = began + timedelta(seconds=config.check_interval)
         return with_sweep(at, config.check_interval, row.container.host_id)

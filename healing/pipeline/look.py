@@ -62,6 +62,7 @@ def is_as_before(row: Entry, summary: Summary | None, now: datetime) -> bool:
         return row.lifecycle == Lifecycle.GONE and summary is None
     if summary.state is EngineState.RUNNING:
         settled = row.status == Health.HEALTHY and row.lifecycle == Lifecycle.RUNNING
+        settled = settled and not row.consecutive_failures
         return settled and summary.health in (EngineHealth.NONE, EngineHealth.HEALTHY)
     if summary.state is EngineState.PAUSED:
         return row.lifecycle == Lifecycle.PAUSED

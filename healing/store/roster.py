@@ -22,6 +22,7 @@ class Entry:
     paused_reason: str
     status: str
     lifecycle: str
+    consecutive_failures: int
     next_check_at: datetime | None
     quarantine_until: datetime | None
     priority: int
@@ -38,6 +39,7 @@ _COLUMNS = (
     "container__paused_reason",
     "status",
     "lifecycle",
+    "consecutive_failures",
     "next_check_at",
     "quarantine_until",
     "priority",
