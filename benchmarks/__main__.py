@@ -74,55 +74,38 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("benchmark", choices=[*EVERYTHING, "all"])
-    add(
-        "--faults",
-        type=_positive,
-        default=10,
-        help="latency, trace: faults of each kind for each healer (10)",
-    )
+    _number(parser, "--faults", 10, "latency, trace: faults of each kind for each healer (10)")
     add("--kind", choices=list(KINDS), action="append", help="latency, trace: only this kind of fault")
     add("--mode", choices=MODES, action="append", help="only this mode of Selfheal")
-    add("--sick", type=_positive, default=40, help="storm, hopeless: how many containers (40)")
-    add(
-        "--interval",
-        type=float,
-        action="append",
-        metavar="SECONDS",
-        help="storm: of the HEALTHCHECK, may be given several times (2 and 30)",
-    )
-    add("--repeat", type=_positive, default=1, help="storm: how many of each, there and back again (1)")
-    add(
-        "--pool",
-        type=_positive,
-        action="append",
-        metavar="THREADS",
-        help="storm: of the floor, may be given several times; the best is the engine's limit (8, 4, 16)",
-    )
-    add("--containers", type=_positive, default=100, help="idle: how many containers (100)")
-    add("--probes", type=_positive, default=2_000, help="probes: how many (2000)")
-    add("--seconds", type=_positive, default=60, help="hopeless, idle, probes: how long to look (60)")
-    add(
-        "--size",
-        type=_positive,
-        action="append",
-        metavar="CONTAINERS",
-        help="scale: may be given several times (100, 1000, 10000)",
-    )
+    _add_storm(parser)
+    _number(parser, "--containers", 100, "idle: how many containers (100)")
+    _number(parser, "--probes", 2_000, "probes: how many (2000)")
+    _number(parser, "--seconds", 60, "hopeless, idle, probes: how long to look (60)")
+    _numbers(parser, "--size", "CONTAINERS", "scale: may be given several times (100, 1000, 10000)")
     add("--minutes", type=float, default=10.0, help="scale: how long with faults (10)")
-    add(
-        "--peer",
-        action="append",
-        default=[],
-        metavar="[NAME: ][VARIABLE=VALUE …] PROGRAM …",
-        help="a script that heals, to be measured beside Selfheal; may be given several times",
-    )
+    peer = "a script that heals, to be measured beside Selfheal; may be given several times"
+    add("--peer", action="append", default=[], metavar="[NAME: ][VARIABLE=VALUE …] PROGRAM …", help=peer)
     add("--write", action="store_true", help="keep the results, and put tables and pictures into docs")
-    add(
-        "--again",
-        action="store_true",
-        help="measure nothing: tables and pictures of the results that were kept",
-    )
+    again = "measure nothing: tables and pictures of the results that were kept"
+    add("--again", action="store_true", help=again)
     return parser
+
+
+def _add_storm(parser: argparse.ArgumentParser) -> None:
+    _number(parser, "--sick", 40, "storm, hopeless: how many containers (40)")
+    interval = "storm: of the HEALTHCHECK, may be given several times (2 and 30)"
+    parser.add_argument("--interval", type=float, action="append", metavar="SECONDS", help=interval)
+    _number(parser, "--repeat", 1, "storm: how many of each, there and back again (1)")
+    pool = "storm: of the floor, may be given several times; the best is the engine's limit (8, 4, 16)"
+    _numbers(parser, "--pool", "THREADS", pool)
+
+
+def _number(parser: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
+    parser.add_argument(name, type=_positive, default=default, help=text)
+
+
+def _numbers(parser: argparse.ArgumentParser, name: str, unit: str, text: str) -> None:
+    parser.add_argument(name, type=_positive, action="append", metavar=unit, help=text)
 
 
 def _peers(texts: Sequence[str]) -> list[Peer]:

@@ -15,8 +15,9 @@ from django.db import DatabaseError, close_old_connections
 
 from healing.models import Container
 from healing.pipeline import check
+from healing.pipeline.warm import warm_up
 from healing.store.clock import db_now
-from healing.tasks import check_now, send_next
+from healing.tasks import check_now, reach_broker, send_next
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,7 @@ class EventChecks:
         self._threads, self._per_host = threads, per_host
         self._at_work: Counter[int] = Counter()
         self._lock = threading.Lock()
-        # The first event must not wait for a connection to the database.
-        self._pool.submit(db_now)
+        self._pool.submit(self._warm_up)
 
     def check(self, container: Container) -> None:
         """Have a container checked at once; returns before it is."""
@@ -49,6 +49,13 @@ class EventChecks:
     def stop(self) -> None:
         """Begin no more checks; returns at once."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def _warm_up() -> None:
+        """The first event must not pay for what all of them need."""
+        warm_up()
+        reach_broker()
+        db_now()
 
     def _run(self, container: Container) -> None:
         try:

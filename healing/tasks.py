@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from celery import current_task, shared_task
+from celery import current_app, current_task, shared_task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -47,6 +47,16 @@ def send(
         task.apply_async(args=args, kwargs=kwargs, queue=queue, expires=expires, priority=number)
     except (OperationalError, ConnectionError, OSError) as error:
         logger.warning("broker unreachable: %s", error, extra={"action": "hint_lost", "task": task.name})
+
+
+def reach_broker() -> None:
+    """Connect for sending, so that the first hint does not wait for it. One that is away is met again by that."""
+    try:
+        with current_app.producer_or_acquire() as producer:
+            producer.connection.ensure_connection(max_retries=1)
+            producer.maybe_declare(current_app.amqp.queues[HEAL])
+    except (OperationalError, ConnectionError, OSError) as error:
+        logger.warning("broker unreachable: %s", error, extra={"action": "broker_unreached"})
 
 
 def send_next(

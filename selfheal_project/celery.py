@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 from celery import Celery
@@ -43,11 +42,16 @@ def _need_not_wait_for_the_disk(**_: Any) -> None:
 
 
 @worker_ready.connect
-def _warm_up(**_: Any) -> None:
-    """The first heal must not pay for what all of them need. Beside the work, which does not wait for it."""
+def _warm_up(sender: Any, **_: Any) -> None:
+    """The first task must not pay for what all of them need: in the pool's own thread, which keeps its connections."""
     from healing.pipeline.warm import warm_up
+    from healing.tasks import reach_broker
 
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    for ready in (warm_up, reach_broker):
+        sender.pool.apply_async(ready, (), {}, callback=_ignore)
+
+
+def _ignore(_: Any) -> None: ...
 
 
 @beat_init.connect

@@ -11,13 +11,14 @@ from django.utils.dateparse import parse_datetime
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+|\d+(?:\.\d+)?")
 _LONGEST = timedelta(days=3650)
 
 
 def parse_duration(text: str) -> timedelta:
     """`90`, `90s`, `15m`, `1h30m`, `2d`: more than nothing, at most ten years. Raise ArgumentTypeError."""
     compact = text.strip().lower()
-    if not re.fullmatch(r"(?:\d+(?:\.\d+)?[smhdw])+|\d+(?:\.\d+)?", compact):
+    if not _DURATION.fullmatch(compact):
         raise ArgumentTypeError(f"{text!r} is not a duration; write it like 90s, 15m, 1h30m or 2d")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(compact))
     if not 0 < seconds <= _LONGEST.total_seconds():
@@ -42,10 +43,8 @@ def parse_time(text: str) -> datetime:
 
 def parse_since(text: str) -> datetime:
     """The beginning of a period: a time, or how long ago it began (`7d`). Raise ArgumentTypeError."""
-    try:
+    if _DURATION.fullmatch(text.strip().lower()):
         return timezone.now() - parse_duration(text)
-    except ArgumentTypeError:
-        pass
     try:
         return parse_time(text)
     except ArgumentTypeError:

@@ -116,44 +116,57 @@ def look_at(
     An engine can be silent about one container only, whose lock it waits for; then the others are not lost with it.
     `probed` has what probes have answered just before, which are not asked again.
     """
+    rows = list(rows)
+    found = _inspect_all(engine, rows)
+    snapshots = {pk: one for pk, one in found.items() if not isinstance(one, PluginError)}
     probed = probed or {}
-    snapshots: dict[int, Snapshot | None] = {}
-    seen: dict[int, Seen] = {}
-    jobs: dict[int, list[ProbeJob]] = {}
-    partial: set[int] = set()
+    due = [row for row in rows if with_probes and row.pk not in probed]
+    answers = {**probed, **probe_all(_probe_jobs(due, snapshots, book), engine)}
+    at_rest = any(snapshot is None or not snapshot.is_running for snapshot in snapshots.values())
+    since = hosts.watched_since(host, db_now()) if at_rest else None
+    seen = {pk: Seen(unknown=f"could not look: {e}") for pk, e in found.items() if isinstance(e, PluginError)}
+    for row in rows:
+        if row.pk not in snapshots:
+            continue
+        snapshot = snapshots[row.pk]
+        seen[row.pk] = Seen(
+            snapshot=snapshot,
+            probes=answers.get(row.pk, ()) if snapshot is not None and snapshot.is_running else (),
+            stream_since=since,
+            grace_until=host.grace_until,
+            by_event=by_event,
+            partial=not with_probes and bool(book.probes(row.container)),
+        )
+    return seen
+
+
+def _inspect_all(engine: Engine, rows: Sequence[HealthStatus]) -> dict[int, Snapshot | PluginError | None]:
+    """Each container as inspected, None where the engine has none, or why it could not be. Raise where all is silent."""
+    found: dict[int, Snapshot | PluginError | None] = {}
     silent = 0
     for row in rows:
         try:
-            snapshot = find(engine, row.container)
+            found[row.pk] = find(engine, row.container)
         except PluginError as error:
             is_silent = isinstance(error, (EngineUnreachable, EngineRefused))
             silent += is_silent
             if is_silent and (silent >= MANY_SILENT or not _answers(engine)):
                 raise
-            seen[row.pk] = Seen(unknown=f"could not look: {error}")
-            continue
-        snapshots[row.pk] = snapshot
-        specs = book.probes(row.container)
-        if specs and not with_probes:
-            partial.add(row.pk)
-        elif (
-            row.pk not in probed and snapshot is not None and snapshot.state is EngineState.RUNNING and specs
-        ):
+            found[row.pk] = error
+    return found
+
+
+def _probe_jobs(
+    rows: Sequence[HealthStatus], snapshots: Mapping[int, Snapshot | None], book: ConfigBook
+) -> dict[int, list[ProbeJob]]:
+    """The probes of those of these containers that run."""
+    jobs: dict[int, list[ProbeJob]] = {}
+    for row in rows:
+        snapshot, specs = snapshots.get(row.pk), book.probes(row.container)
+        if specs and snapshot is not None and snapshot.state is EngineState.RUNNING:
             config = book.config(row.container)
             jobs[row.pk] = [(spec, targets(snapshot), config) for spec in specs]
-    answers = {**probed, **probe_all(jobs, engine)}
-    at_rest = any(snapshot is None or not snapshot.is_running for snapshot in snapshots.values())
-    since = hosts.watched_since(host, db_now()) if at_rest else None
-    for key, snapshot in snapshots.items():
-        seen[key] = Seen(
-            snapshot=snapshot,
-            probes=answers.get(key, ()) if snapshot is not None and snapshot.is_running else (),
-            stream_since=since,
-            grace_until=host.grace_until,
-            by_event=by_event,
-            partial=key in partial,
-        )
-    return seen
+    return jobs
 
 
 def _answers(engine: Engine) -> bool:

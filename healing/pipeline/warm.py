@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
 from healing.core.errors import ConfigError
 from healing.effective import config_book
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def warm_up() -> None:
-    """Read the configuration and load the engines' clients, a quarter of a second's work. No engine is called."""
+    """Connect this thread to the database, read the configuration, load the engines' clients. No engine is called."""
     try:
         config_book()
         for host in Host.objects.filter(enabled=True):
@@ -24,5 +24,3 @@ def warm_up() -> None:
                 engine_of(host)
     except DatabaseError as error:
         logger.debug("not warmed up: %s", error, extra={"action": "warm_up_failed"})
-    finally:
-        connection.close()

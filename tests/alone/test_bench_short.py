@@ -82,14 +82,16 @@ class _Made:
         self.close = self.containers.remove_all
 
 
-def _not_far_off(row: Row) -> None:
-    assert row.p50 < row.p50 / row.ratio * FAR_OFF + SLACK * 1000, latency.table([row])
+def _limit(row: Row) -> float:
+    """So many milliseconds are far off: the floor's, times FAR_OFF, and some for a busy machine."""
+    return row.p50 / row.ratio * FAR_OFF + SLACK * 1000
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_fault_is_answered_about_as_fast_as_the_engine_can(kind: str, embedded: Measured) -> None:
     """Between fault and start lies the engine's work, and not a poll, a sleep or a queue of ours."""
-    _not_far_off(embedded.row(kind, "embedded"))
+    row = embedded.row(kind, "embedded")
+    assert row.p50 < _limit(row), latency.table([row])
 
 
 def test_production_answers_about_as_fast_as_the_engine_can(
@@ -98,7 +100,8 @@ def test_production_answers_about_as_fast_as_the_engine_can(
     """Several processes, Redis and PostgreSQL between fault and start cost little."""
     plan = latency.Plan(FAULTS, ("production",), ("unhealthy",), turn_back=False)
     samples = {**floors, **latency.measure(engine.host, plan)}
-    _not_far_off(next(row for row in latency.rows(samples) if row.healer == "production"))
+    row = next(row for row in latency.rows(samples) if row.healer == "production")
+    assert row.p50 < _limit(row), latency.table([row])
 
 
 def test_a_storm_is_over_about_as_soon_as_the_engine_can(embedded: Measured) -> None:

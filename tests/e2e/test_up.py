@@ -136,6 +136,7 @@ def test_a_crash_leaves_no_lock(place: Installation) -> None:
     first = place.ready()
     first.kill()
     second = place.ready()
+    assert second.running()
     stopped_cleanly(second, signal.SIGTERM)
 
 

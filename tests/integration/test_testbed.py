@@ -62,7 +62,7 @@ def test_killed_from_outside(containers: Containers) -> None:
 def test_engine_restarts_a_crashing_container_itself(containers: Containers) -> None:
     """A crash loop under the engine's own restart policy counts up."""
     loop = containers.run("loop", faults.CRASH, restart_policy="always")
-    until(lambda: containers.client.inspect_container(loop)["RestartCount"] >= 2, 20, "two restarts")
+    assert until(lambda: containers.client.inspect_container(loop)["RestartCount"] >= 2, 20, "two restarts")
 
 
 def test_fault_commands_do_what_they_say(containers: Containers) -> None:

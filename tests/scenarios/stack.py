@@ -181,10 +181,11 @@ class Stack:
         status = self.status(name)
         return status.get("swept_at" if status.get("next_check_at") is None else "last_check_time")
 
-    def nothing_happened(self, name: str, checks: int = 2) -> None:
-        """After some more checks there is no record, no attempt and no alert."""
+    def nothing_happened(self, name: str, checks: int = 2) -> bool:
+        """True where after some more checks there is no record, no attempt and no alert; what there is fails."""
         self.wait_checks(name, checks)
         assert self._traces(name) == ([], [], []), self._all(name)
+        return True
 
     def _traces(self, name: str) -> tuple[list[Any], list[Any], list[Any]]:
         return self.failures(name), self.attempts(name), self.alerts(name)

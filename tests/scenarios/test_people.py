@@ -18,7 +18,7 @@ def test_06_a_finished_job_is_no_failure(stack: Stack, made: Containers) -> None
     name = made.name("job")
     made.run("job", ["sh", "-c", "sleep 1"], labels=quick())
     stack.wait_known(name, "finished", timeout=20)
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
 
 
 def test_07_the_engine_restarts_a_finished_container_itself(stack: Stack, made: Containers) -> None:
@@ -31,7 +31,7 @@ def test_07_the_engine_restarts_a_finished_container_itself(stack: Stack, made: 
     made.exec(container, ["touch", "/tmp/end"])
     until(lambda: made.client.inspect_container(container)["RestartCount"] >= 1, 20, "the engine restarts it")
     stack.wait_known(name, "running")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
 
 
 def test_09_docker_stop_is_respected_also_after_our_restart(stack: Stack, made: Containers) -> None:
@@ -40,10 +40,10 @@ def test_09_docker_stop_is_respected_also_after_our_restart(stack: Stack, made: 
     stack.wait_known(name)
     made.client.stop(container, timeout=5)
     stack.wait_known(name, "stopped_by_hand")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
     stack.stop()
     stack.start()
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
     assert stack.lifecycle(name) == "stopped_by_hand"
     made.client.start(container)
     stack.wait_known(name, "running")
@@ -55,7 +55,7 @@ def test_10_docker_kill_is_respected(stack: Stack, made: Containers) -> None:
     stack.wait_known(name)
     made.client.kill(container)
     stack.wait_known(name, "stopped_by_hand")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
 
 
 def test_10b_a_signal_that_is_no_stop_does_not_excuse_a_death(stack: Stack, made: Containers) -> None:
@@ -65,7 +65,9 @@ def test_10b_a_signal_that_is_no_stop_does_not_excuse_a_death(stack: Stack, made
     stack.wait_known(name)
     made.client.kill(container, signal="HUP")
     made.exec(container, ["touch", "/tmp/end"])
-    until(lambda: stack.found(name).get("action_result") == "success", 40, f"healed: {stack.status(name)}")
+    assert until(
+        lambda: stack.found(name).get("action_result") == "success", 40, f"healed: {stack.status(name)}"
+    )
 
 
 def test_11_docker_restart_is_no_failure(stack: Stack, made: Containers) -> None:
@@ -74,7 +76,7 @@ def test_11_docker_restart_is_no_failure(stack: Stack, made: Containers) -> None
     stack.wait_known(name)
     made.client.restart(container, timeout=2)
     stack.wait_known(name, "running")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
     assert len(engine_events(made.client, container, "start")) == 2
 
 
@@ -91,7 +93,7 @@ def test_12_a_pause_is_no_failure(stack: Stack, made: Containers) -> None:
     stack.wait_checks(name, 2)
     made.client.unpause(container)
     stack.wait_known(name, "running")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
 
 
 def test_13_unhealthy_because_a_stop_has_begun(stack: Stack, made: Containers) -> None:
@@ -111,11 +113,11 @@ def test_13_unhealthy_because_a_stop_has_begun(stack: Stack, made: Containers) -
     stopping.start()
     made.wait_health(container, "unhealthy")
     stack.wait_known(name, "stopping")
-    stack.nothing_happened(name, 3)
+    assert stack.nothing_happened(name, 3)
     made.exec(container, ["touch", "/tmp/go"])
     stopping.join(20)
     stack.wait_known(name, "stopped_by_hand")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
     assert len(engine_events(made.client, container, "start")) == 1
 
 

@@ -45,7 +45,7 @@ def test_19_failures_below_the_threshold_are_forgotten(stack: Stack, made: Conta
     until(lambda: int(stack.status(name)["consecutive_failures"]) >= 2, 20, "two bad answers are counted")
     made.exec(container, ["sh", "-c", "rm /tmp/status"])
     until(lambda: int(stack.status(name)["consecutive_failures"]) == 0, 20, "forgotten after a good one")
-    stack.nothing_happened(name)
+    assert stack.nothing_happened(name)
 
 
 def test_20_what_cannot_be_looked_at_is_unknown(stack: Stack, made: Containers) -> None:

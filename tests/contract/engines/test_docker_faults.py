@@ -248,7 +248,7 @@ def test_a_silent_stream_of_a_living_engine_goes_on() -> None:
     def late(connection: socket.socket, stopped: object) -> None:
         head, *parts = stream_of(EVENT + b"\n")
         connection.sendall(head)
-        time.sleep(0.5)
+        time.sleep(0.5)  # a silence longer than the idle timeout, which is counted in real time
         connection.sendall(parts[0])
 
     handler = only({"/version": VERSION, "/info": INFO, "/_ping": http("200 OK", b"OK")}, late)

@@ -33,22 +33,24 @@ def test_everything_works_over_tls(containers: Containers, certificates: Certifi
     """Reads, actions, exec and events of a real engine, both sides proving who they are."""
     container = containers.run("web", network_mode="none")
     with peer(forwarding(socket_of(containers)), certificates.server_context()) as address:
-        works_through(DockerEngine(certificates.config(address)), container)
+        assert works_through(DockerEngine(certificates.config(address)), container)
 
 
-def works_through(engine: DockerEngine, container: str) -> None:
+def works_through(engine: DockerEngine, container: str) -> bool:
+    """Reads, actions, exec, events, and an end that ends the stream; whether the container runs afterwards."""
     assert engine.info().kind == "docker"
     assert container in [row.id for row in engine.list()]
     listener = Listener(engine)
     assert engine.exec(container, ["echo", "hello"], 10).output == "hello\n"
     engine.restart(container, 2, 20)
     listener.wait_for(container, "start", "restart")
-    assert engine.inspect(container).state is EngineState.RUNNING
+    runs = engine.inspect(container).state is EngineState.RUNNING
     begun = time.monotonic()
     engine.close()
     assert listener.ended(5)
     assert listener.error is None
     assert time.monotonic() - begun < 2
+    return runs
 
 
 def test_an_unknown_authority_is_refused(certificates: Certificates) -> None:
@@ -162,7 +164,7 @@ def test_everything_works_over_ssh(
     monkeypatch.setenv("SSH_ENGINE", socket_of(containers))
     write_ssh(ssh)
     container = containers.run("web", network_mode="none")
-    works_through(DockerEngine(EngineConfig("docker", "ssh://ops@node-1:2222", timeout=5)), container)
+    assert works_through(DockerEngine(EngineConfig("docker", "ssh://ops@node-1:2222", timeout=5)), container)
     command = (ssh / "seen").read_text().splitlines()[0]
     assert "BatchMode=yes" in command
     assert command.endswith("-l ops -p 2222 -- node-1 docker system dial-stdio")

@@ -186,7 +186,9 @@ def test_health_turns_with_the_container(lab: Lab) -> None:
 def test_the_engines_own_policy_restarts_and_counts(lab: Lab) -> None:
     """What the engine restarts by itself shows in its count, so that we can keep out of it."""
     container = lab.run("loop", faults.CRASH, policy=RestartPolicy("always"))
-    until(lambda: lab.engine.inspect(container).restart_count >= 2, 15, "restarted twice by the engine")
+    assert until(
+        lambda: lab.engine.inspect(container).restart_count >= 2, 15, "restarted twice by the engine"
+    )
     lab.stop_by_hand(container, 1) if lab.kind != "fake" else lab.remove(container)
 
 

@@ -68,7 +68,7 @@ def test_our_restart_ends_with_start_and_restart(lab: Lab) -> None:
     container = lab.run("web")
     listener = Listener(lab.engine)
     lab.engine.restart(container, 5, 20)
-    listener.wait_for(container, "kill", "die", "stop", "start", "restart")
+    assert listener.wait_for(container, "kill", "die", "stop", "start", "restart")
 
 
 def test_health_events(lab: Lab) -> None:
@@ -79,7 +79,7 @@ def test_health_events(lab: Lab) -> None:
     lab.sicken(container)
     listener.wait_for(container, "health_status: unhealthy")
     lab.cure(container)
-    listener.wait_for(container, "health_status: unhealthy", "health_status: healthy")
+    assert listener.wait_for(container, "health_status: unhealthy", "health_status: healthy")
 
 
 def test_who_hears_a_die_sees_it_exited(lab: Lab) -> None:
@@ -117,7 +117,7 @@ def test_a_since_in_the_future_still_hears_what_happens_now(lab: Lab) -> None:
     future = datetime(2200, 1, 1, tzinfo=UTC)
     listener = Listener(lab.engine, since=future)
     lab.kill_by_hand(container, "SIGKILL")
-    listener.wait_for(container, "kill", "die")
+    assert listener.wait_for(container, "kill", "die")
 
 
 def test_close_ends_a_waiting_stream(lab: Lab) -> None:
@@ -135,4 +135,4 @@ def test_two_streams_hear_the_same(lab: Lab) -> None:
     one, two = Listener(lab.engine), Listener(lab.engine)
     container = lab.run("web")
     one.wait_for(container, "create", "start")
-    two.wait_for(container, "create", "start")
+    assert two.wait_for(container, "create", "start")

@@ -165,7 +165,7 @@ def test_children_end_with_their_process(engine: ProcessEngine, tmp_path: Path) 
     engine.start(process, 10)
     child = int(until(lambda: (tmp_path / "child").read_text(), 5, "child started"))
     engine.stop(process, 5)
-    until(lambda: not Path(f"/proc/{child}").exists() or zombie(child), 5, "child gone")
+    assert until(lambda: not Path(f"/proc/{child}").exists() or zombie(child), 5, "child gone")
 
 
 def test_our_secrets_are_not_inherited(engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_a_torn_event_line_is_passed_over(engine: ProcessEngine) -> None:
         file.write(b'{"kind": "st\n')
     listener = Listener(engine)
     process = engine.create(ProcessSpec("two", IDLE))
-    listener.wait_for(process, "create")
+    assert listener.wait_for(process, "create")
 
 
 def test_stopping_the_supervisor_stops_the_process_as_an_engine_would(engine: ProcessEngine) -> None:

@@ -12,6 +12,7 @@ import pytest
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
 from selfheal_project import celery, memory_broker
+from tests.testbed.wait import until
 
 URL = "selfheal-memory://localhost"
 assert celery.app  # importing it registers the transport
@@ -62,7 +63,7 @@ def test_a_message_wakes_a_waiting_consumer_at_once(name: str, receiver: Receive
     for number in range(10):
         waiting = threading.Thread(target=receiver.drain, args=(5,))
         waiting.start()
-        time.sleep(0.02)
+        time.sleep(0.02)  # the consumer is to be asleep by now; what it sleeps on cannot be seen
         sent = time.monotonic()
         send(name, number)
         waiting.join(5)
@@ -122,7 +123,7 @@ def test_an_acknowledgement_makes_room_at_once(name: str) -> None:
         receiver.drain(0.05)
     waiting = threading.Thread(target=receiver.drain, args=(30,))
     waiting.start()
-    time.sleep(0.05)
+    time.sleep(0.05)  # as above: the consumer is to be asleep
     receiver.messages[0].ack()
     waiting.join(10)
     assert [body for body, _ in receiver.received] == [1, 2]
@@ -149,7 +150,7 @@ def test_a_stop_ends_the_wait(receiver: Receiver) -> None:
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    time.sleep(0.05)
+    time.sleep(0.05)  # as above: the consumer is to be asleep
     memory_broker.stop_waiting()
     assert ended.wait(5)
 
@@ -176,9 +177,7 @@ def test_many_threads_lose_and_double_nothing(name: str) -> None:
     producers = [threading.Thread(target=produce, args=(base,)) for base in (0, 1000, 2000, 3000)]
     for thread in consumers + producers:
         thread.start()
-    deadline = time.monotonic() + 20
-    while sum(len(r.received) for r in receivers) < 400 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: sum(len(r.received) for r in receivers) >= 400, 20, "all messages have come")
     stop.set()
     for thread in consumers + producers:
         thread.join(5)
