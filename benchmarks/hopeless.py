@@ -8,9 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from benchmarks import picture
-from benchmarks.field import Field
 from benchmarks.healers import Healer, Peer, Selfheal
 from benchmarks.record import Record, recording
+from benchmarks.shared_fault import SharedFault
 from benchmarks.storm import Entrant, floor, others, ready, wait_sick
 from tests.scenarios.stack import MODES
 
@@ -51,14 +51,14 @@ def measure(host: str, plan: Plan, say: Say = print) -> list[Hopeless]:
     """Run the plan on the engine at `host`."""
     found = []
     say(f"starting {plan.containers} containers, HEALTHCHECK every {plan.interval:g} s")
-    with closing(Field(host, plan.containers, plan.interval)) as field:
+    with closing(SharedFault(host, plan.containers, plan.interval)) as field:
         for entrant in (floor(plan.threads), *others(plan.modes, plan.peers)):
             found.append(_storm(field, entrant, plan.seconds))
             say(f"hopeless  {entrant.name:<20} {len(found[-1].restarts)} restarts in {plan.seconds:g} s")
     return found
 
 
-def _storm(field: Field, entrant: Entrant, seconds: float) -> Hopeless:
+def _storm(field: SharedFault, entrant: Entrant, seconds: float) -> Hopeless:
     with ready(field, entrant) as running, recording(field.containers, field.ids) as record:
         field.break_hopelessly()
         wait_sick(field, record)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.healers import LABELS, Peer, Selfheal, healer
+from benchmarks.scaling.processes import parents_of_all, stat_fields
 from tests.testbed.containers import Containers
 
 CHECK_INTERVAL = 10
@@ -76,32 +76,21 @@ def _cost(name: str, pid: int, engine_pid: int, containers: int, seconds: float)
 
 def _used(pid: int) -> float:
     """Seconds of processor time of a process and its children, those included that have ended; 0 for no process."""
-    return sum(sum(int(value) for value in _stat(member)[11:15]) for member in _family(pid)) / _TICKS
+    return sum(sum(int(value) for value in stat_fields(member)[11:15]) for member in _family(pid)) / _TICKS
 
 
 def _resident(pid: int) -> int:
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return int(fields[21]) * _PAGE if fields else 0
 
 
 def _family(pid: int) -> list[int]:
     """A process and its descendants."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
-            parents[int(entry.name)] = int(fields[1])
+    parents = parents_of_all()
     found = [pid] if pid in parents else []
     for member in found:
         found += [child for child, parent in parents.items() if parent == member]
     return found
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on; none where the process has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
 
 
 def table(costs: Sequence[Cost]) -> str:

@@ -23,19 +23,19 @@ def save(name: str, machine: str, rows: Sequence[Any], folder: Path = FOLDER) ->
     """Write the rows of one benchmark, which are dataclasses of plain values; the file's path."""
     folder.mkdir(parents=True, exist_ok=True)
     file = path(name, folder)
-    body = {"machine": machine, "rows": [_rounded(asdict(row)) for row in rows]}
+    body = {"machine": machine, "rows": [rounded(asdict(row)) for row in rows]}
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     file.write_text(text.replace('[{"', '[\n{"').replace(',{"', ',\n{"') + "\n")  # a row, a line
     return file
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """To three digits after the point: no more is measured."""
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def load(name: str, row: type[R], folder: Path = FOLDER) -> tuple[str, list[R]]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from unittest import mock
 
 import docker
 
+from benchmarks.machine import machine
 from tests.testbed.engine import Engine, docker_engine
 from tests.testbed.services import postgres_server
 from tests.testbed.shared import POSTGRES
@@ -27,22 +25,12 @@ def setting() -> Iterator[tuple[Engine, str]]:
         mock.patch.dict(os.environ, {POSTGRES: postgres.url}),
         docker_engine("bench") as engine,
     ):
-        yield engine, machine(engine.host)
+        yield engine, machine_of(engine.host)
 
 
-def machine(host: str) -> str:
-    """Cores, processor, kernel, engine, Python, date, and how busy the machine was."""
+def machine_of(host: str) -> str:
+    """The machine, the engine, and how busy the machine was."""
     with contextlib.closing(docker.APIClient(base_url=host, version="auto")) as client:
         engine = client.version()["Version"]
     load = os.getloadavg()[0]
-    return (
-        f"{len(os.sched_getaffinity(0))} cores ({_processor()}), Linux {platform.release()}, Docker Engine {engine}, "
-        f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; load average before the run {load:.1f}"
-    )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    return f"{machine(f'Docker Engine {engine}')}; load average before the run {load:.1f}"

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 
 from benchmarks import picture
-from benchmarks.field import Field
 from benchmarks.healers import FLOOR, Healer, Peer, Selfheal, healer
 from benchmarks.record import Record, recording
+from benchmarks.shared_fault import SharedFault
 from tests.scenarios.stack import MODES
 from tests.testbed.wait import NotInTimeError, until
 
@@ -87,7 +87,7 @@ def measure(host: str, plan: Plan, say: Say = print) -> list[Storm]:
     storms: list[Storm] = []
     for interval in plan.intervals:
         say(f"starting {plan.containers} containers, HEALTHCHECK every {interval:g} s")
-        with closing(Field(host, plan.containers, interval)) as field:
+        with closing(SharedFault(host, plan.containers, interval)) as field:
             for entrant in _order(plan, interval, storms):
                 storms.append(storm(field, entrant))
                 say(_line(storms[-1]))
@@ -111,7 +111,7 @@ def _seconds(one: Storm) -> float:
     return one.seconds if one.ended else float("inf")
 
 
-def storm(field: Field, entrant: Entrant) -> Storm:
+def storm(field: SharedFault, entrant: Entrant) -> Storm:
     """One healer meets one storm that restarting cures."""
     with ready(field, entrant), recording(field.containers, field.ids) as record:
         field.break_curably()
@@ -129,7 +129,7 @@ def storm(field: Field, entrant: Entrant) -> Storm:
 
 
 @contextmanager
-def ready(field: Field, entrant: Entrant) -> Iterator[Healer]:
+def ready(field: SharedFault, entrant: Entrant) -> Iterator[Healer]:
     """A healer that watches healthy containers, for as long as the block lasts."""
     field.rest()
     with entrant.start(field.containers.host) as running:
@@ -139,7 +139,7 @@ def ready(field: Field, entrant: Entrant) -> Iterator[Healer]:
         yield running
 
 
-def wait_sick(field: Field, record: Record) -> None:
+def wait_sick(field: SharedFault, record: Record) -> None:
     """Until the first has turned unhealthy."""
     until(lambda: record.first_sick, 2 * field.interval + 60, "a container turns unhealthy", interval=0.05)
 

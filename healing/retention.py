@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from healing.models import FailureRecord, Heartbeat, PutOff
 
@@ -15,6 +15,7 @@ KEEP_DAYS = 90
 BATCH = 500
 _BUDGET_DAYS = 7
 """The longest restart_window: attempts count against a budget for so long, whatever the retention."""
+_OF_QUEUES = Q(name__startswith="queue:") | Q(name__startswith="unserved:")
 _WORKER_DAYS = 1
 _LONGEST_DAYS = 36_500
 
@@ -25,7 +26,7 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
     """Delete what ended more than `keep_days` ago, `batch` rows at a time; return how many rows of each kind.
 
     Open failures and unsent notifications are never deleted, nor are closed ones whose restarts may still count against a budget. What
-    automation did about a failure goes with the failure. Heartbeats of workers that are gone go after a day.
+    automation did about a failure goes with the failure. Heartbeats of queues that are gone go after a day.
     """
     if keep_days < 1 or batch < 1:
         raise ValueError(f"keep_days ({keep_days}) and batch ({batch}) must be whole numbers from 1 up")
@@ -35,7 +36,7 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
         "failure_records": _delete(_ended_failures(now, cutoff), batch),
         "notifications": _delete(_ended_notifications(cutoff), batch),
         "heartbeats": _delete(
-            Heartbeat.objects.filter(name__startswith="worker:", at__lt=now - timedelta(days=_WORKER_DAYS)),
+            Heartbeat.objects.filter(_OF_QUEUES, at__lt=now - timedelta(days=_WORKER_DAYS)),
             batch,
         ),
     }

@@ -14,8 +14,8 @@ from healing.core.queues import CHECKS, HEAL, name_of, near
 from healing.core.shedding import DEFAULT_RANK
 from healing.models import Container, Stage
 from healing.pipeline import check, closely, diagnosing, dispatch, overload, restarting, sweep, verifying
-from healing.pipeline import queues as queue_stage
-from healing.store import keeping, queues, statuses
+from healing.pipeline import unserved as unserved_stage
+from healing.store import queues, statuses, worker_signs
 from healing.store.clock import db_now
 from healing.store.closely import CLOSELY, HAND_OVER
 from healing.store.heals import Next, StaleFence
@@ -93,7 +93,7 @@ def _name_here() -> str | None:
 @shared_task(name="healing.tasks.dispatch_checks", time_limit=60, soft_time_limit=50)
 def dispatch_checks() -> None:
     """Beat's tick: one task for each host and shard that is due, and the heals that are due."""
-    unserved = queue_stage.look_after(db_now())
+    unserved = unserved_stage.look_after(db_now())
     work = dispatch.tick()
     _send_checks(work.shards, unserved)
     _send_heals(work.heals, unserved)
@@ -138,7 +138,7 @@ def check_containers(
     counted: int = 0,
 ) -> None:
     """Check a shard's due containers, or these containers now, after `counted` failures in a row."""
-    keeping.serve(_queue_here())
+    worker_signs.serve(_queue_here())
     if container_ids is not None:
         _pass_on(
             check.check_some(
@@ -146,7 +146,7 @@ def check_containers(
             )
         )
         return
-    with keeping.held(host_id, shard or 0) as is_due:
+    with worker_signs.held(host_id, shard or 0) as is_due:
         if is_due:
             sweep.check_shard(host_id, shard or 0, _pass_on)
 
@@ -159,7 +159,7 @@ def _pass_on(found: Sequence[Next]) -> None:
 @shared_task(name="healing.tasks.probe_closely")
 def probe_closely(host_id: int, counts: Sequence[closely.Count] = ()) -> None:
     """Loop over the probes of a host whose intervals are shorter than those of the checks."""
-    keeping.serve(_queue_here())
+    worker_signs.serve(_queue_here())
     closely.run(host_id, closely.Outward(_check_probed, _probe_on), counts)
 
 
@@ -224,7 +224,7 @@ _STAGES: dict[Stage, Any] = {
 
 
 def _run(stage: Callable[[int], Next | Sequence[Next] | None], failure_id: int) -> None:
-    keeping.serve(_queue_here())
+    worker_signs.serve(_queue_here())
     try:
         following = stage(failure_id)
     except StaleFence as stale:

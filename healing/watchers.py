@@ -78,7 +78,7 @@ class Supervisor:
             watcher.stop()
         for watcher in self._watchers.values():
             watcher.join(3.0)
-            with suppress(DatabaseError):
+            with suppress(DatabaseError, InterfaceError):  # the next start goes on from the older cursor
                 watcher.flush_cursor()
 
 

@@ -8,6 +8,8 @@ from itertools import combinations
 
 ENOUGH = 3
 """So many runs at least, and not all with the same number of containers an engine."""
+MANY = 10
+"""With fewer engines, what is there at all hides what each of them costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ def fit(runs: Iterable[tuple[int, int, float]]) -> Cost | None:
     measured = [run for run in runs if run[2]]
     rows = [[1 / amount, engines / amount, containers / amount] for engines, containers, amount in measured]
     values = [1.0] * len(rows)
-    ratios = {row[2] / row[1] for row in rows}
-    if len(rows) < ENOUGH or max(ratios) < 1.5 * min(ratios):
+    ratios = {containers / engines for engines, containers, _ in measured if engines >= MANY}
+    if len(rows) < ENOUGH or not ratios or max(ratios) < 1.5 * min(ratios):
         return None
     return min(_candidates(rows, values), key=lambda found: _error(found, rows, values))
 

@@ -47,14 +47,14 @@ def kind_of(command: str) -> str:
 def _sums(pid: int, name: str, amount: Callable[[list[str]], float]) -> Amounts:
     sums: dict[str, float] = defaultdict(float)
     for member, kind in _family(pid, name).items():
-        if fields := _stat(member):
+        if fields := stat_fields(member):
             sums[kind] += amount(fields)
     return dict(sums)
 
 
 def _family(pid: int, name: str) -> dict[int, str]:
     """A process and its descendants; one that cannot be told by its command line is what its parent is."""
-    parents = _parents()
+    parents = parents_of_all()
     found = {pid: name or kind_of(_command(pid)) or ALL} if pid in parents else {}
     waiting = list(found)
     for parent in waiting:
@@ -64,15 +64,16 @@ def _family(pid: int, name: str) -> dict[int, str]:
     return found
 
 
-def _parents() -> dict[int, int]:
+def parents_of_all() -> dict[int, int]:
+    """Process -> its parent, of all that there are."""
     parents = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+        if entry.name.isdigit() and (fields := stat_fields(int(entry.name))):
             parents[int(entry.name)] = int(fields[1])
     return parents
 
 
-def _stat(pid: int) -> list[str]:
+def stat_fields(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on; none where the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results import rounded
 from benchmarks.scaling.asked import Calls, Lateness
 from tests.testbed.paths import PROJECT
 
 FOLDER = PROJECT / "benchmarks" / "results"
 PER_HOST = 500
 SELFHEAL, POSTGRES, REDIS, SIMULATOR, MEASURING = "selfheal", "postgres", "redis", "simulator", "measuring"
+SOME = 20
+"""With fewer faults, what else differs between the two phases is more than the faults cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,12 @@ class Result:
     def milliseconds_per_heal(self) -> float | None:
         """Processor time of Selfheal for one fault, by what it used more than in the quiet phase."""
         more = (self.failing.selfheal - self.quiet.selfheal) / 100 * self.failing.seconds
-        return more / self.heals.faults * 1000 if self.heals.faults else None
+        return more / self.heals.faults * 1000 if self.heals.faults >= SOME else None
 
     @property
     def statements_per_heal(self) -> float | None:
         quiet, failing = self.quiet.per_second(), self.failing.per_second()
-        if quiet is None or failing is None or not self.heals.faults:
+        if quiet is None or failing is None or self.heals.faults < SOME:
             return None
         return (failing - quiet) * self.failing.seconds / self.heals.faults
 
@@ -120,7 +123,7 @@ def save(result: Result, folder: Path = FOLDER) -> Path:
     suffix = "" if result.is_usual else f"-on-{result.hosts}"
     suffix += "" if result.mode == "production" else f"-{result.mode}"
     path = folder / f"scale-{result.containers}{suffix}.json"
-    path.write_text(json.dumps(_rounded(asdict(result)), indent=1) + "\n")
+    path.write_text(json.dumps(rounded(asdict(result)), indent=1) + "\n")
     return path
 
 
@@ -138,14 +141,6 @@ def _result(body: dict[str, Any]) -> Result:
         )
     body["heals"] = Heals(**body["heals"])
     return Result(**{field.name: body[field.name] for field in fields(Result)})
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def series(results: Iterable[Result]) -> dict[str, list[tuple[float, float]]]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.fleet.heals import percentile
+from benchmarks.machine import machine
 from benchmarks.scaling import asked
 from benchmarks.scaling.asked import Span
 from benchmarks.scaling.database import Ages, Statements, as_rows
 from benchmarks.scaling.result import Heals, Phase, Result
-from benchmarks.scaling.scene import Plan, Say, Scene, machine, opened
+from benchmarks.scaling.scene import Plan, Say, Scene, opened
 from benchmarks.scaling.simulator import Dump
 from tests.testbed.wait import until
 

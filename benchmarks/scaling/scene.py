@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
@@ -146,18 +144,3 @@ def _register(folder: Path, home: Path, environ: Mapping[str, str]) -> float:
         stdout=subprocess.DEVNULL,
     )
     return time.monotonic() - begun
-
-
-def machine() -> str:
-    """Cores, processor, kernel, Python and date."""
-    return (
-        f"{len(os.sched_getaffinity(0))} cores ({processor_name()}), Linux {platform.release()}, "
-        f"Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}"
-    )
-
-
-def processor_name() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

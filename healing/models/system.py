@@ -24,7 +24,7 @@ class SystemState(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of Selfheal last showed that it works: `beat`, `worker:<name>`, `watch:<host>`."""
+    """When a part of Selfheal last showed that it works: `beat`, `watch:<host>`, `queue:<name>`, `unserved:<name>`."""
 
     name = models.CharField(max_length=200, unique=True)
     at = models.DateTimeField()

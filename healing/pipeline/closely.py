@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from healing.core.closely import RETELL, Ask, Streak, note, reconcile
 from healing.core.types import ProbeResult
 from healing.effective import ConfigBook, config_book
-from healing.pipeline import closeprobes
+from healing.pipeline import closely_members
 from healing.probes.rounds import Rounds
 from healing.store import closely as store
 from healing.store.clock import db_now
@@ -69,7 +69,7 @@ def ensure(host_id: int, container_ids: Iterable[int], book: ConfigBook) -> None
     seen = _looked_in.get(host_id)
     if seen is not None and seen() is book:
         return
-    if any(closeprobes.of_container(container_id, book) for container_id in container_ids):
+    if any(closely_members.of_container(container_id, book) for container_id in container_ids):
         store.ensure(host_id)
     _looked_in[host_id] = weakref.ref(book)
 
@@ -100,7 +100,7 @@ class _Loop:
         self._began = time.monotonic()
         self._joining = [first]
         self._visits: dict[int, _Visit] = {}
-        self._members: dict[int, closeprobes.Member] = {}
+        self._members: dict[int, closely_members.Member] = {}
         self._streaks: dict[int, Streak] = {}
         self._asks: dict[int, Ask] = {}
         self._rounds: Rounds | None = None
@@ -171,7 +171,7 @@ class _Loop:
     def _refresh(self, rounds: Rounds, now: float) -> None:
         """Who is to be probed from now on, and what checks know of them."""
         self._refresh_at = now + REFRESH
-        self._members = closeprobes.members(self._visits, config_book(), db_now())
+        self._members = closely_members.members(self._visits, config_book(), db_now())
         self._streaks = {
             pk: reconcile(self._streaks.get(pk, Streak()), member.is_failing, now)
             for pk, member in self._members.items()
@@ -184,7 +184,7 @@ class _Loop:
         for container_id, ask in asks.items():
             if (member := self._members.get(container_id)) is not None:
                 groups[member.host_id, ask.counted].append(container_id)
-                closeprobes.forget_place(container_id)
+                closely_members.forget_place(container_id)
         for (host_id, counted), container_ids in groups.items():
             extra = {"action": "probes_changed", "host": host_id, "containers": container_ids}
             logger.info("probes call for a check", extra=extra)
@@ -195,7 +195,7 @@ class _Loop:
         """The end of a run. What is probed goes on until the next run is there, or LINGER is over."""
         host_id = visit.host_id
         del self._visits[host_id]
-        if not closeprobes.any_of(host_id):
+        if not closely_members.any_of(host_id):
             store.forget(host_id)
             return
         mine = [pk for pk, member in self._members.items() if member.host_id == host_id]

@@ -1,4 +1,7 @@
-"""What a person asked for and could not be had in time: a restart long after it was wanted surprises everybody."""
+"""What a person asked for and could not be had in time: a restart long after it was wanted surprises everybody.
+
+Asked by the stages when they have claimed a heal.
+"""
 
 from __future__ import annotations
 

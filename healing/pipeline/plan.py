@@ -1,4 +1,4 @@
-"""What a sweep has to do, the most important first."""
+"""What a sweep has to do, the most important first. Made by `sweep` from the engine's list."""
 
 from __future__ import annotations
 

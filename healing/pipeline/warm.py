@@ -1,11 +1,11 @@
-"""What the first heal of a process would otherwise wait for."""
+"""What the first heal of a process would otherwise wait for. Called when a worker, or the watcher, is ready."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import suppress
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from healing.core.errors import ConfigError
 from healing.effective import config_book
@@ -20,7 +20,7 @@ def warm_up() -> None:
     try:
         config_book()
         for host in Host.objects.filter(enabled=True):
-            with suppress(ConfigError):
+            with suppress(ConfigError):  # the sweep of that host tells it
                 engine_of(host)
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         logger.debug("not warmed up: %s", error, extra={"action": "warm_up_failed"})

@@ -16,7 +16,7 @@ from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState,
 from healing.store.clock import TOLERANCE
 
 SHARD_LEASE = 12.0
-"""Seconds for which a shard is claimed; whoever checks it renews that (`keeping`), so a worker's death costs no more."""
+"""Seconds for which a shard is claimed; whoever checks it renews that (`worker_signs`), so a worker's death costs no more."""
 DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
 

@@ -16,14 +16,14 @@ from healing.models import CheckShard, FailureRecord, Host, HostState, Overload,
 from healing.store.closely import CLOSELY
 from healing.store.hosts import SHARD_LEASE
 
-HEAL_LATE = timedelta(seconds=5)
+HEAL_WAITS = timedelta(seconds=5)
 """A heal that nobody has so long after it was due waits for a worker."""
 
 
 AT_ONCE = timedelta(seconds=0.5)
 """A check that is taken up so soon has not waited."""
 RENEWED = timedelta(seconds=6)
-"""A claim that is checked has been renewed since then (`keeping`), or its worker has died."""
+"""A claim that is checked has been renewed since then (`worker_signs`), or its worker has died."""
 _KEPT = ("id", "queue", "told_at")
 
 
@@ -85,7 +85,7 @@ def shards(now: datetime) -> dict[str, Shards]:
 
 def late_heals(now: datetime) -> dict[str, int]:
     """By queue name: how many heals are due that nobody has, on hosts that answer."""
-    rows = FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lt=now - HEAL_LATE)
+    rows = FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lt=now - HEAL_WAITS)
     rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now), container__host__enabled=True)
     rows = rows.exclude(container__host__state=HostState.DOWN)
     found: dict[str, int] = defaultdict(int)

@@ -1,6 +1,6 @@
 """Which queue the work of a host waits in, and whether workers take from it.
 
-A worker shows that it serves a queue (`keeping.serve`). That nobody does is seen when work has been claimed for a queue
+A worker shows that it serves a queue (`worker_signs.serve`). That nobody does is seen when work has been claimed for a queue
 and nobody takes it up: one lost message is not yet that, so it has to be so for UNSERVED_FOR.
 """
 
@@ -19,7 +19,7 @@ SIGN = "queue:"
 SILENT = timedelta(seconds=20)
 """Signs come every few seconds from a worker that has work; after this long without one nobody serves the queue."""
 UNSERVED_FOR = timedelta(seconds=25)
-HEAL_LATE = timedelta(seconds=30)
+HEAL_UNSERVED = timedelta(seconds=30)
 _SUSPECT = "unserved:"
 _BROKEN_OFF = timedelta(seconds=30)
 
@@ -52,8 +52,8 @@ def with_unclaimed_checks(now: datetime) -> set[str]:
 
 
 def with_late_heals(now: datetime) -> set[str]:
-    """Queues in which a heal has been due for HEAL_LATE and nobody has it."""
-    rows = FailureRecord.objects.filter(is_found=True, resolved_at=None, due_at__lte=now - HEAL_LATE)
+    """Queues in which a heal has been due for HEAL_UNSERVED and nobody has it."""
+    rows = FailureRecord.objects.filter(is_found=True, resolved_at=None, due_at__lte=now - HEAL_UNSERVED)
     rows = rows.filter(lease_until=None, container__host__enabled=True)
     rows = rows.exclude(container__host__state=HostState.DOWN)
     return {near(HEAL, name) for name in rows.values_list("container__host__queue", flat=True).distinct()}

@@ -1,4 +1,7 @@
-"""What a sweep needs to know of a host's containers: one lean row each, without the ORM's objects."""
+"""What a sweep needs to know of a host's containers: one lean row each, without the ORM's objects.
+
+Read at the start of a sweep.
+"""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, Min, Q, Value, When
+from django.db.models import Case, F, Min, Q, QuerySet, Value, When
 from django.db.models.functions import Least
 
 from healing.core.shedding import DEFAULT_RANK
@@ -28,6 +28,7 @@ _DECIDED = (
     "quarantined_at",
     "quarantine_until",
 )
+BATCH = 500
 _MARKS = ("unpaused_at", "stop_signal_at", "stopped_by_hand_at", "interrupted_at")
 
 
@@ -69,6 +70,12 @@ def check_again(container_id: int, now: datetime) -> None:
     rows.update(next_check_at=now)
 
 
+def _in_batches(container_ids: Sequence[int]) -> Iterator[QuerySet[HealthStatus]]:
+    """Their rows, as many at a time as every database takes in one statement."""
+    for start in range(0, len(container_ids), BATCH):
+        yield HealthStatus.objects.filter(pk__in=container_ids[start : start + BATCH])
+
+
 def due_in(seconds_of: Mapping[int, float], now: datetime) -> None:
     """Have each of these containers looked at again after its seconds: one statement for each different time."""
     by_seconds: dict[float, list[int]] = defaultdict(list)
@@ -76,8 +83,7 @@ def due_in(seconds_of: Mapping[int, float], now: datetime) -> None:
         by_seconds[seconds].append(pk)
     for seconds, ids in by_seconds.items():
         next_check = now + timedelta(seconds=seconds)
-        for start in range(0, len(ids), 500):
-            rows = HealthStatus.objects.filter(pk__in=ids[start : start + 500])
+        for rows in _in_batches(ids):
             rows.update(last_check_time=now, next_check_at=next_check)
 
 
@@ -89,8 +95,7 @@ def due_with_sweep(container_ids: Sequence[int]) -> None:
 
 def put_off(container_ids: Sequence[int], now: datetime) -> None:
     """Note since when these wait that had no time of their own; the others keep theirs, which has passed."""
-    for start in range(0, len(container_ids), 500):
-        rows = HealthStatus.objects.filter(pk__in=container_ids[start : start + 500])
+    for rows in _in_batches(container_ids):
         rows.filter(next_check_at__isnull=True).update(next_check_at=now)
 
 
@@ -98,8 +103,8 @@ def set_priorities(rank_of: Mapping[int, int]) -> None:
     """Note the changed ranks of containers: a statement for each rank, and none where nothing has changed."""
     for rank in sorted(set(rank_of.values())):
         ids = [pk for pk, its_rank in rank_of.items() if its_rank == rank]
-        for start in range(0, len(ids), 500):
-            HealthStatus.objects.filter(pk__in=ids[start : start + 500]).update(priority=rank)
+        for rows in _in_batches(ids):
+            rows.update(priority=rank)
 
 
 def most_important(container_ids: Sequence[int]) -> int:

@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks import idle, latency, picture, report, results, storm, trace
 from benchmarks.fault import KINDS, Healed, heal_one
-from benchmarks.field import Field
 from benchmarks.healers import FLOOR, Peer, Selfheal, healer, read_peer
 from benchmarks.latency import Row
+from benchmarks.shared_fault import SharedFault
 from benchmarks.storm import Entrant, Storm
 from tests.testbed.containers import Containers
 from tests.testbed.engine import Engine, docker_engine
@@ -62,7 +62,7 @@ def floors(engine: Engine) -> dict[tuple[str, str], list[Healed]]:
 def embedded(engine: Engine, floors: dict[tuple[str, str], list[Healed]]) -> Measured:
     """Single faults, with a trace, and a storm, all by one Selfheal: starting it is what takes time."""
     found = Measured(dict(floors), [], [])
-    with closing(Field(engine.host, SICK, 2.0)) as field:
+    with closing(SharedFault(engine.host, SICK, 2.0)) as field:
         found.storms.append(storm.storm(field, storm.floor(8)))
     with closing(_Made(engine.host)) as made, healer("embedded", engine.host, **DEBUG) as running:
         assert isinstance(running, Selfheal)
@@ -71,7 +71,7 @@ def embedded(engine: Engine, floors: dict[tuple[str, str], list[Healed]]) -> Mea
             found.samples[kind, "embedded"] = heals
         unhealthy = found.samples["unhealthy", "embedded"]
         found.traces.append(trace.trace_of(running.stack, unhealthy[0], "unhealthy"))
-        with closing(Field(engine.host, SICK, 2.0)) as field:
+        with closing(SharedFault(engine.host, SICK, 2.0)) as field:
             found.storms.append(storm.storm(field, Entrant("embedded", lambda _: nullcontext(running))))
     return found
 

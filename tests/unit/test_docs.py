@@ -30,6 +30,7 @@ NOT_OURS = {
 COMPOSE_OPTIONS = {"--build", "--rm"}
 PROFILE_COLUMNS = (
     "check_interval", "check_timeout", "failure_threshold", "max_restarts", "restart_window", "auto_restart", "send_alert",
+    "priority",
 )  # fmt: skip
 
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -69,7 +69,7 @@ def test_notifications_and_heartbeats_of_gone_workers_go_too() -> None:
     """Sent notifications age out, pending ones and the heartbeats of beat and watchers stay."""
     for state in ("sent", "pending"):
         Notification.objects.create(level="info", title=state, state=state, created_at=NOON)
-    for name in ("worker:gone", "beat", "watch:h1"):
+    for name in ("queue:gone", "beat", "watch:h1"):
         Heartbeat.objects.create(name=name, at=NOON)
     counts = prune(LATER, keep_days=30)
     assert (counts["notifications"], counts["heartbeats"]) == (1, 1)

@@ -12,8 +12,8 @@ from django.core.exceptions import ValidationError
 from healing import tasks
 from healing.core.types import FailureType, Health
 from healing.models import CheckShard, Container, FailureRecord, HealthStatus, Host, Stage, Trouble
-from healing.pipeline import queues as queue_stage
-from healing.store import clock, heals, hosts, keeping, queues
+from healing.pipeline import unserved as unserved_stage
+from healing.store import clock, heals, hosts, queues, worker_signs
 from healing.watchers import Supervisor
 from notifications.models import Notification
 
@@ -25,7 +25,7 @@ BEGIN = datetime.now(UTC)
 def separate(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in processes of their own."""
     settings.EMBEDDED = False
-    monkeypatch.setattr(keeping.Keeping, "_start", lambda self: None)
+    monkeypatch.setattr(worker_signs.Keeping, "_start", lambda self: None)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ class Time:
     def __init__(self, clock: Any) -> None:
         self.now, self._clock = BEGIN, clock
         self.served: set[str] = set()
-        self._work = keeping.Keeping()
+        self._work = worker_signs.Keeping()
 
     def run(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -124,7 +124,7 @@ class Time:
             for queue in self.served:
                 self._work.serve(queue)
             self._work.write(self.now)
-            queue_stage.look_after(self.now)
+            unserved_stage.look_after(self.now)
             for host_id, number, _ in hosts.claim_due_shards(self.now):
                 if self.served:
                     hosts.finish_shard(host_id, number, self.now, self.now, 10.0)
@@ -213,16 +213,16 @@ def test_a_queue_that_no_host_names_any_more(time: Time) -> None:
 def test_what_was_finished_meanwhile_is_not_checked_again() -> None:
     """A message that waited while its shard was checked by another finds no claim."""
     host = _host("h")
-    with keeping.held(host.pk, 0) as held:
+    with worker_signs.held(host.pk, 0) as held:
         assert not held
     hosts.claim_due_shards(clock.db_now())
-    with keeping.held(host.pk, 0) as held:
+    with worker_signs.held(host.pk, 0) as held:
         assert held
 
 
 def test_a_claim_is_renewed_while_it_is_held() -> None:
     """However long an engine hangs, one task asks it; and after a worker's death another soon may."""
-    host, kept = _host("h"), keeping.Keeping()
+    host, kept = _host("h"), worker_signs.Keeping()
     now = clock.db_now()
     assert hosts.claim_due_shards(now) == [(host.pk, 0, 0)]
     kept.hold(host.pk, 0)

@@ -19,7 +19,7 @@ from healing import tasks
 from healing.effective import config_book, forget_book
 from healing.engines.fake import FakeEngine, fake_engine
 from healing.models import CheckShard, ConfigCeiling, Container, FailureRecord, HealthStatus, Host, Stage
-from healing.pipeline import closely, closeprobes
+from healing.pipeline import closely, closely_members
 from healing.registration.adoption import adopt
 from healing.store import closely as store
 from healing.store.clock import db_now
@@ -250,7 +250,7 @@ def test_only_who_is_awake_and_not_paused_is_probed(
     container = register(fake, service)
 
     def members() -> list[int]:
-        return list(closeprobes.members([container.host_id], config_book(), timezone.now()))
+        return list(closely_members.members([container.host_id], config_book(), timezone.now()))
 
     assert members() == [container.pk]
     HealthStatus.objects.update(lifecycle="stopped_by_hand")

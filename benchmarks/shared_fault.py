@@ -27,7 +27,7 @@ _CHECK_TIMEOUT = 30
 _AT_ONCE = 8
 
 
-class Field:
+class SharedFault:
     """`number` running containers on one engine, each looked at by the engine every `interval` seconds."""
 
     def __init__(self, host: str, number: int, interval: float) -> None:

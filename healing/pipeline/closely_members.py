@@ -1,4 +1,7 @@
-"""Which containers are probed closely, with which probes, and where they are."""
+"""Which containers are probed closely, with which probes, and where they are.
+
+Asked by the loop of `closely`, and by the sweep whether there are any.
+"""
 
 from __future__ import annotations
 
