@@ -94,7 +94,7 @@ def _name_here() -> str | None:
 def dispatch_checks() -> None:
     """Beat's tick: one task for each host and shard that is due, and the heals that are due."""
     unserved = unserved_stage.look_after(db_now())
-    work = dispatch.tick()
+    work = dispatch.tick([name_of(queue) for queue in unserved if queue.partition(".")[0] == HEAL])
     _send_checks(work.shards, unserved)
     _send_heals(work.heals, unserved)
     overload.tell(work.news, db_now())

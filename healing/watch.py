@@ -34,6 +34,7 @@ from healing.pipeline.engines import config_of
 from healing.registration.adoption import adopt, stable_name, wanted
 from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
+from healing.store.durability import settles_now
 from healing.tasks import check_now
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class HostWatcher:
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
         self._since: datetime | None = None
+        self._forget = False
         self._thread = threading.Thread(target=self._run, name=f"watch-{host.name}", daemon=True)
 
     @property
@@ -103,6 +105,7 @@ class HostWatcher:
                 if self._hold_stream():
                     pause = FIRST_PAUSE
             except DatabaseError as error:
+                self._forget = True
                 logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
             except Exception:
                 logger.exception("watcher failed", extra={"action": "watch_failed", "host": self.name})
@@ -114,6 +117,10 @@ class HostWatcher:
     def _hold_stream(self) -> bool:
         """Follow the stream until it breaks; True where it had been connected."""
         host = Host.objects.get(pk=self.host_id)
+        if self._forget:
+            # A database that crashed may have lost the newest marks, and with them the cursor that went past their events.
+            self._cursor = self._cursor_saved = host.last_event_at
+            self._forget = False
         try:
             self._engine = engine = open_engine(self.config)
             info, latency = introduced(engine)
@@ -229,7 +236,8 @@ def _mark(container: Container, event: Event) -> None:
     if event.kind is EventKind.UNPAUSE:
         statuses.mark(container.pk, unpaused_at=event.at)
     elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event):
-        statuses.mark(container.pk, stop_signal_at=event.at)
+        with settles_now():
+            statuses.mark(container.pk, stop_signal_at=event.at)
 
 
 def _is_our_doing(container: Container, event: Event) -> bool:

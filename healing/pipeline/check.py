@@ -28,10 +28,12 @@ from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
 from healing.store.durability import settles_later
 from healing.store.heals import Next
+from healing.store.hosts import BLIND
 
 logger = logging.getLogger(__name__)
 
-TROUBLE = "probe:"
+BLIND_PAUSE = timedelta(seconds=300)
+"""At the most so long until a container that cannot be looked at is tried again."""
 
 
 def check_some(
@@ -134,6 +136,8 @@ def _judge(
     status = heals.without_our_stop(row.pk, before, detection.status)
     fields = {"last_check_time": now, "next_check_at": _next_check(row, detection, effective.config, began)}
     fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
+    if _is_blind(detection):
+        fields["next_check_at"] = began + _blind_pause(row.pk, effective.config, now)
     with settles_later():
         if not statuses.write(row, status, warnings=list(effective.warnings), **fields):
             statuses.check_again(row.pk, now)
@@ -155,13 +159,22 @@ def _next_check(row: HealthStatus, detection: Detection, config: Config, began: 
     return began + timedelta(seconds=min(detection.look_again_in, config.check_interval))
 
 
+def _is_blind(detection: Detection) -> bool:
+    status = detection.status
+    return status.health is Health.UNKNOWN and status.message.startswith("could not look")
+
+
+def _blind_pause(container_id: int, config: Config, now: datetime) -> timedelta:
+    """One whose inspection hangs takes a worker for as long as it hangs, so it is tried less and less often."""
+    since = hosts.trouble_since(f"{BLIND}{container_id}")
+    grown = min((now - since) / 4, BLIND_PAUSE) if since is not None else timedelta()
+    return max(timedelta(seconds=config.check_interval), grown)
+
+
 def _sight(row: HealthStatus, detection: Detection, now: datetime) -> None:
     """That we cannot look at a container is told as our own trouble, once."""
-    key = f"{TROUBLE}{row.pk}"
-    blind = detection.status.health is Health.UNKNOWN and detection.status.message.startswith(
-        "could not look"
-    )
-    if blind:
+    key = f"{BLIND}{row.pk}"
+    if _is_blind(detection):
         if hosts.open_trouble(key, detection.status.message, now):
             alerts.trouble(row.container, detection.status.message)
     elif row.status == Health.UNKNOWN and hosts.end_trouble(key, now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from healing.models import Overload
@@ -23,9 +24,9 @@ class Work:
     news: list[Overload]
 
 
-def tick() -> Work:
-    """One tick of beat. Two ticks at once do nothing twice: shards are claimed here, heals by their stages."""
+def tick(unserved: Collection[str] = ()) -> Work:
+    """One tick of beat; `unserved` are names of host queues whose heals nobody takes. Two ticks at once do nothing twice: shards are claimed here, heals by their stages."""
     now = db_now()
     hosts.beat("beat", now)
     news = overload.measure(now)
-    return Work(shards=hosts.claim_due_shards(now), heals=heals.due(now), news=news)
+    return Work(shards=hosts.claim_due_shards(now), heals=heals.due(now, unserved=unserved), news=news)

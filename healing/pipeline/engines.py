@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import islice
 
-from healing.core.errors import ContainerNotFound, EngineUnreachable
+from healing.core.errors import ContainerNotFound, EngineRefused, EngineUnreachable, PluginError
 from healing.core.ports import Engine, EngineConfig
 from healing.core.types import Snapshot
 from healing.engines import open_engine
@@ -16,6 +18,7 @@ FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(seconds=60)
 
 CONFIRM_TIMEOUT = 5.0
+TRIED = 3
 ASKED_AT_ONCE = 3
 """Engines known to be down that one process asks at a time: the other threads are for those that answer."""
 _asking = threading.BoundedSemaphore(ASKED_AT_ONCE)
@@ -88,6 +91,24 @@ def confirm_back(host: Host) -> None:
             fresh.close()
     finally:
         _asking.release()
+
+
+def confirm_inspects(engine: Engine, container_ids: Iterable[str]) -> None:
+    """Whether an engine that was away inspects one of its first containers. Raise what the last of them raised, where not.
+
+    One that lists and does not inspect would otherwise be back, and lost again, with each sweep.
+    """
+    silent: PluginError | None = None
+    for container_id in islice(container_ids, TRIED):
+        try:
+            engine.inspect(container_id)
+            return
+        except ContainerNotFound:
+            return
+        except (EngineUnreachable, EngineRefused) as error:
+            silent = error
+    if silent is not None:
+        raise silent
 
 
 def find(engine: Engine, container: Container) -> Snapshot | None:

@@ -68,6 +68,8 @@ def is_as_before(row: Entry, summary: Summary | None, now: datetime) -> bool:
         return row.lifecycle == Lifecycle.PAUSED
     if summary.state is not EngineState.EXITED or row.lifecycle not in _AT_REST:
         return False
+    if row.lifecycle == Lifecycle.FINISHED and summary.exit_code:
+        return False
     released = row.quarantine_until is not None and row.quarantine_until <= now
     return not (row.lifecycle == Lifecycle.QUARANTINED and released)
 

@@ -12,7 +12,8 @@ from healing.core.shedding import rank
 from healing.core.types import Lifecycle, Summary
 from healing.effective import ConfigBook
 from healing.pipeline.look import Listing, is_as_before
-from healing.store import heals
+from healing.store import heals, hosts
+from healing.store.hosts import BLIND
 from healing.store.roster import Entry
 
 _UNPROBED = frozenset({Lifecycle.FINISHED, Lifecycle.GONE, Lifecycle.QUARANTINED, Lifecycle.STOPPED_BY_HAND})
@@ -33,10 +34,12 @@ class Work:
 
 @dataclass(slots=True)
 class Plan:
-    """The work by rank. Those `at_rest` were to be looked at, and need no time of their own any more."""
+    """The work by rank. Those `at_rest` were to be looked at, and need no time of their own any more. Those
+    that could not be looked at last time are `blind`: they come after all others, whom they would keep waiting."""
 
     by_rank: dict[int, Work] = field(default_factory=lambda: defaultdict(Work))
     at_rest: list[int] = field(default_factory=list)
+    blind: list[int] = field(default_factory=list)
 
     def rest(self, entry: Entry, is_due: bool) -> None:
         if is_due and entry.next_check_at is not None:
@@ -46,8 +49,9 @@ class Plan:
 def plan_of(
     host_id: int, entries: Sequence[Entry], listing: Listing, book: ConfigBook, now: datetime
 ) -> Plan:
-    """An open failure is always looked at; what is paused is not. Of one priority, those late longest come first."""
+    """An open failure is always looked at, as what is critical is; what is paused is not. Of one priority, those late longest come first."""
     failing = heals.open_failures_of_host(host_id)
+    blind = hosts.open_trouble_keys(BLIND)
     latest = now + SLACK
     plan = Plan()
     for entry in sorted(entries, key=lambda entry: entry.next_check_at or now):
@@ -62,8 +66,10 @@ def plan_of(
                 plan.rest(entry, is_due)
             elif is_due:
                 plan.by_rank[_rank(entry, book)].probe.append((entry, summary))
+        elif is_due and f"{BLIND}{entry.pk}" in blind:
+            plan.blind.append(entry.pk)
         elif is_due:
-            work = plan.by_rank[_rank(entry, book)]
+            work = plan.by_rank[0 if entry.pk in failing else _rank(entry, book)]
             (work.look_and_probe if probed else work.look).append(entry.pk)
     return plan
 

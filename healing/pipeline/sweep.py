@@ -21,7 +21,7 @@ from healing.models import Container, Host, HostState
 from healing.pipeline import closely
 from healing.pipeline import hosts as host_stage
 from healing.pipeline.check import look_and_judge
-from healing.pipeline.engines import confirm_back, engine_of
+from healing.pipeline.engines import confirm_back, confirm_inspects, engine_of
 from healing.pipeline.look import Listing, ProbeJob, probe_all, targets
 from healing.pipeline.plan import Plan, Work, plan_of
 from healing.store import hosts, overload, roster, statuses
@@ -96,6 +96,8 @@ class Sweep:
                 confirm_back(host)
             engine = engine_of(host)
             listing = Listing.of(engine)
+            if host.state == HostState.DOWN:
+                confirm_inspects(engine, listing.by_id)
         except (EngineUnreachable, EngineRefused, ConfigError) as error:
             host_stage.lost(host, str(error), db_now())
             return
@@ -119,10 +121,20 @@ class Sweep:
                     self._put_off(its_rank, [pk for left in steps[number:] for pk in left.container_ids])
                     break
                 found = step.run()
-                if found is None:
+                if not self._passed_on(found):
                     return
-                if found:
-                    self.pass_on(found)
+        for pk in plan.blind:
+            if not self._passed_on(look_and_judge(self.host, engine, [pk], book, self.began)):
+                return
+
+    def _passed_on(self, found: list[Next] | None) -> bool:
+        """Pass on what was found; False where the engine was lost, which is asked again at the pace of one that is down."""
+        if found is None:
+            self.pause = None
+            return False
+        if found:
+            self.pass_on(found)
+        return True
 
     def _steps(self, work: Work, engine: Engine, book: ConfigBook) -> Iterator[_Step]:
         """Probes come last, because a peer that hangs must not delay what the engine says."""

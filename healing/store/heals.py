@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -161,15 +162,23 @@ def open_failures_of_host(host_id: int) -> dict[int, FailureRecord]:
     return {row.container_id: row for row in rows}
 
 
-def due(now: datetime, limit: int = 500) -> list[Next]:
-    """Heals that nobody is moving although it is their time, the most important first."""
+def due(now: datetime, limit: int = 500, unserved: Collection[str] = ()) -> list[Next]:
+    """Heals that nobody is moving although it is their time, the most important first.
+
+    Of each of the host queues that nobody serves only one, to find out when somebody does: the others would fill `limit`.
+    """
+    rows = FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lte=now)
     rows = (
-        FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lte=now)
-        .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
         .order_by("priority", "due_at")
-        .values_list("stage", "pk", "priority")[:limit]
+        .only("stage", "priority")
     )
-    return [Next(Stage(stage), pk, priority) for stage, pk, priority in rows]
+    found = (
+        list(rows.exclude(container__host__queue__in=unserved)[:limit]) if unserved else list(rows[:limit])
+    )
+    for queue in sorted(unserved):
+        found += rows.filter(container__host__queue=queue)[:1]
+    return [Next(Stage(row.stage), row.pk, row.priority) for row in found]
 
 
 def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:

@@ -17,6 +17,8 @@ from healing.store.clock import TOLERANCE
 
 SHARD_LEASE = 12.0
 """Seconds for which a shard is claimed; whoever checks it renews that (`worker_signs`), so a worker's death costs no more."""
+BLIND = "probe:"
+"""The key of our trouble to look at one container begins so, and ends with its id."""
 DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
 
@@ -158,6 +160,11 @@ def open_trouble(key: str, message: str, now: datetime) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def trouble_since(key: str) -> datetime | None:
+    """When this trouble began, while it lasts."""
+    return Trouble.objects.filter(key=key, resolved_at__isnull=True).values_list("since", flat=True).first()
 
 
 def end_trouble(key: str, now: datetime) -> bool:

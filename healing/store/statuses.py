@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Case, F, Min, Q, QuerySet, Value, When
 from django.db.models.functions import Least
 
+from healing.core.cadence import SLACK
 from healing.core.shedding import DEFAULT_RANK
 from healing.core.status import Status
 from healing.core.types import Health, Lifecycle
@@ -29,6 +30,7 @@ _DECIDED = (
     "quarantine_until",
 )
 BATCH = 500
+AT_REST = (Lifecycle.FINISHED, Lifecycle.STOPPED_BY_HAND, Lifecycle.QUARANTINED, Lifecycle.GONE)
 _MARKS = ("unpaused_at", "stop_signal_at", "stopped_by_hand_at", "interrupted_at")
 
 
@@ -84,7 +86,9 @@ def due_in(seconds_of: Mapping[int, float], now: datetime) -> None:
     for seconds, ids in by_seconds.items():
         next_check = now + timedelta(seconds=seconds)
         for rows in _in_batches(ids):
-            rows.update(last_check_time=now, next_check_at=next_check)
+            # Somebody else has looked meanwhile and wants to again, sooner than this.
+            overdue = Q(next_check_at__isnull=True) | Q(next_check_at__lte=now + SLACK)
+            rows.filter(overdue).update(last_check_time=now, next_check_at=next_check)
 
 
 def due_with_sweep(container_ids: Sequence[int]) -> None:
@@ -188,8 +192,9 @@ def interrupt(host_id: int, now: datetime, *, killed_since: datetime | None = No
 
 
 def unknown(host_id: int, message: str) -> None:
-    """Nothing of this host can be seen: no verdict counts (one statement)."""
+    """Nothing of this host can be seen: no verdict counts, but of what is at rest (one statement)."""
     rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+    rows = rows.exclude(lifecycle__in=AT_REST)
     rows.exclude(status=Health.UNKNOWN, message=message).update(
         status=Health.UNKNOWN, message=message, consecutive_successes=0, version=F("version") + 1
     )

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from healing.core.decide import SLOW_START
+from healing.core.decide import FLEET_CEILING, SLOW_START
 from healing.core.window import Window
-from healing.models import Attempt, AttemptState, FailureRecord, Host, HostState, Stage
+from healing.models import Attempt, AttemptState, FailureRecord, Host, HostState, Stage, SystemState
 from healing.store.heals import Next
 
+BLIND_REASON = "could not look"
 PLACES_PER_HEAL = 2
 """A verified heal frees its own place and opens one more."""
 _UNDER_WAY = (AttemptState.INTENDED, AttemptState.CALLED, AttemptState.VERIFYING)
@@ -32,11 +33,24 @@ def locked(host_id: int) -> Load:
     Call it in a transaction. Attempts that wait for a lost host do nothing, and do not count for the fleet.
     """
     host = Host.objects.select_for_update(no_key=True).only("heal_window", "heal_window_at").get(pk=host_id)
-    rows = Attempt.objects.filter(state__in=_UNDER_WAY, failure__resolved_at__isnull=True).values_list(
+    load = _load(host)
+    if load.fleet >= FLEET_CEILING // 2:
+        # Near the ceiling decisions about all hosts wait for each other, so that two do not take its last place.
+        SystemState.objects.select_for_update(no_key=True).filter(pk=1).first()
+        load = _load(host)
+    return load
+
+
+def _load(host: Host) -> Load:
+    """What is verified and cannot be looked at takes no place: others would wait for it for ever."""
+    host_id = host.pk
+    rows = Attempt.objects.filter(state__in=_UNDER_WAY, failure__resolved_at__isnull=True)
+    rows = rows.exclude(state=AttemptState.VERIFYING, failure__reason__startswith=BLIND_REASON)
+    places = rows.values_list(
         "container__host_id", "row_number", "state", "container__host__state", "container__host__enabled"
     )
     first = repeated = fleet = 0
-    for its_host, row_number, state, host_state, enabled in rows:
+    for its_host, row_number, state, host_state, enabled in places:
         fleet += state != AttemptState.VERIFYING and enabled and host_state != HostState.DOWN
         first += its_host == host_id and row_number <= 1
         repeated += its_host == host_id and row_number > 1
