@@ -17,10 +17,11 @@ test: venv-dev
 	@$(VENV_PYTHON) -m tests.testbed.install
 	@exec $(VENV_PYTHON) -m tests.testbed.run
 
-# Real processes killed at the worst moment; a part of `make test`.
+# Every fault of docs/reliability.md, within 50 minutes; its quick third is a part of `make test`. FAULT_SEED repeats a run.
 faults: venv-dev
 	@$(VENV_PYTHON) -m tests.testbed.install
-	@exec $(VENV_PYTHON) -m tests.testbed.run -- tests/faults
+	@FAULT_SEED=$${FAULT_SEED:-$$(date +%s)} FAULT_RECORD=$${FAULT_RECORD:-var/faults.jsonl} \
+		$(VENV_PYTHON) -m tests.testbed.run -- tests/faults -n 3 --dist loadfile
 
 # Every benchmark, about an hour and a half; ARGS=--write puts tables and pictures into docs/performance.md.
 bench: venv-dev

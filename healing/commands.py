@@ -1,4 +1,4 @@
-"""What people tell Selfheal to do: heal now, pause, resume, release."""
+"""What people tell Selfheal to do: heal now, pause, resume, release, run dry, begin and end maintenance."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from healing import tasks
+from healing.core.breaker import BreakerMode
+from healing.core.decide import DRY_RUN, HELD
+from healing.core.maintenance import MAINTENANCE, Recurrence, open_until
 from healing.core.types import FailureType, Lifecycle
 from healing.effective import config_book
-from healing.models import Container, FailureRecord, Scope, Stage
+from healing.models import Container, Controlled, FailureRecord, MaintenanceWindow, Stage, SystemState
 from healing.pipeline import alerts
 from healing.signals import bump_revision
-from healing.store import heals, statuses
+from healing.store import breakers, heals, statuses
+from healing.store.breaker_counts import Row
 from healing.store.clock import db_now
 from healing.store.heals import Next
+
+_LONGEST_NAME = 100
 
 
 class Refused(Exception):
@@ -23,14 +29,19 @@ class Refused(Exception):
 
 
 def heal_now(container: Container) -> FailureRecord:
-    """Restart a container because a person asks for it: back-off and quarantine are skipped, a pause never.
+    """Restart a container because a person asks for it: back-off, quarantine and maintenance are skipped, a pause never.
 
-    Raise Refused where it is paused, or where a heal of it is under way.
+    Raise Refused where it is paused or under a dry run, or where a heal of it is under way.
     """
     now = db_now()
-    paused_until, by = config_book().paused(container, now)
+    book = config_book()
+    paused_until, by = book.paused(container, now)
     if paused_until is not None:
         raise Refused(f"{container.name}: {by} until {paused_until:%Y-%m-%d %H:%M:%S} UTC; resume it first")
+    if scope := book.dry_run_by(container):
+        raise Refused(
+            f"{container.name}: nothing is touched in the dry run of {scope}; switch that off first"
+        )
     if not container.host.enabled:
         raise Refused(f"{container.name}: its host {container.host.name} is disabled; enable it first")
     with transaction.atomic():
@@ -65,16 +76,15 @@ def _force(failure: FailureRecord, now: datetime) -> None:
         raise Refused(f"{failure.container_name}: a heal is under way ({failure.stage}); wait for its end")
 
 
-def pause(scope: Scope, until: datetime, reason: str = "") -> None:
-    """Neither check nor heal what lies under a container, service, project or host until then."""
-    if until <= timezone.now():
-        raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
+def pause(scope: Controlled, until: datetime, reason: str = "") -> None:
+    """Neither check nor heal what lies under a container, service, project, host or tenant until then."""
+    _check_ahead(until)
     scope.paused_until = until
     scope.paused_reason = reason[:200]
     scope.save(update_fields=["paused_until", "paused_reason"])
 
 
-def resume(scope: Scope) -> None:
+def resume(scope: Controlled) -> None:
     """End a pause."""
     scope.paused_until = None
     scope.paused_reason = ""
@@ -83,21 +93,76 @@ def resume(scope: Scope) -> None:
 
 def pause_everything(until: datetime, reason: str = "") -> None:
     """Stop all checking and healing until then."""
-    from healing.models import SystemState
-
-    if until <= timezone.now():
-        raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
-    SystemState.objects.update_or_create(
-        pk=1, defaults={"paused_until": until, "paused_reason": reason[:200]}
-    )
-    bump_revision()
+    _check_ahead(until)
+    _change_system(paused_until=until, paused_reason=reason[:200])
 
 
 def resume_everything() -> None:
-    from healing.models import SystemState
+    _change_system(paused_until=None, paused_reason="")
 
-    SystemState.objects.filter(pk=1).update(paused_until=None, paused_reason="")
+
+def set_dry_run(scope: Controlled, on: bool) -> None:
+    """From here on down record what would be done and touch nothing; or heal again."""
+    scope.dry_run = on
+    scope.save(update_fields=["dry_run"])
+    heals.wake(DRY_RUN, db_now())
+
+
+def set_dry_run_of_everything(on: bool) -> None:
+    _change_system(dry_run=on)
+    heals.wake(DRY_RUN, db_now())
+
+
+def _change_system(**fields: object) -> None:
+    SystemState.objects.update_or_create(pk=1, defaults=fields)
     bump_revision()
+
+
+def _check_ahead(until: datetime) -> None:
+    if until <= timezone.now():
+        raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
+
+
+def start_maintenance(
+    scope: Controlled, until: datetime, reason: str = "", name: str = ""
+) -> MaintenanceWindow:
+    """Begin a maintenance window that comes once, for a scope, or with SystemState for everything.
+
+    Raise Refused for an end that is over, and for a name that is taken or too long.
+    """
+    _check_ahead(until)
+    now = timezone.now()
+    window = MaintenanceWindow(reason=reason[:200], recurrence=Recurrence.ONCE, starts_at=now, ends_at=until)
+    if isinstance(scope, SystemState):
+        what, window.everything = "everything", True
+    else:
+        kind = str(scope._meta.model_name)
+        what = f"{kind} {scope}"
+        setattr(window, kind, scope)
+    window.name = name or f"{what[:75]} {now:%Y-%m-%d %H:%M:%S}"
+    if len(window.name) > _LONGEST_NAME:
+        raise Refused(f"The name is longer than {_LONGEST_NAME} characters; shorten it")
+    if MaintenanceWindow.objects.filter(name=window.name).exists():
+        raise Refused(f"There is a maintenance window {window.name!r} already; choose another name")
+    window.save()
+    return window
+
+
+def end_maintenance(window: MaintenanceWindow) -> None:
+    """End a window that is open: one that comes once for good, one that recurs until it opens next.
+
+    Raise Refused where it is not open, ConfigError for a row that cannot be used.
+    """
+    now = timezone.now()
+    until = open_until(window.schedule(), now) if window.enabled else None
+    if until is None:
+        raise Refused(f"{window.name} is not open now; to keep it from opening, disable it in the admin")
+    if window.recurrence == Recurrence.ONCE:
+        window.ends_at = now
+    else:
+        window.starts_at = until
+    window.save(update_fields=["starts_at", "ends_at"])
+    heals.wake(f"{HELD}: {MAINTENANCE} {window.name} ", db_now())
 
 
 def release(container: Container) -> None:
@@ -117,3 +182,31 @@ def release(container: Container) -> None:
             f"{container.name} was released from quarantine by hand",
         )
     tasks.check_now([container.pk])
+
+
+def approve_breaker(row: Row, until: datetime) -> None:
+    """Let an open breaker's heals go on until then. Raise Refused where it is closed, or does not ask for approval."""
+    name = breakers.name_of(row)
+    if until <= db_now():
+        raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
+    if row.breaker_since is None:
+        raise Refused(f"The breaker of {name} is closed: there is nothing to approve")
+    if row.breaker_mode != BreakerMode.APPROVAL:
+        mode = BreakerMode(row.breaker_mode).value
+        raise Refused(
+            f"The breaker of {name} has the mode {mode} and does not wait for approval; set another"
+        )
+    breakers.write_setting(row, approved_until=until)
+    breakers.wake(row, db_now())
+
+
+def set_breaker(row: Row, mode: BreakerMode | None = None, share: float | None = None) -> None:
+    """Change what a breaker does and above which share it opens; what is None stays. Raise Refused for a wrong share."""
+    if share is not None and not 0.0 <= share <= 1.0:
+        raise Refused(f"A share of {share:g} is not possible; write a number from 0 to 1, such as 0.4")
+    fields: dict[str, object] = {} if mode is None else {"breaker_mode": mode.value}
+    fields |= {} if share is None else {"breaker_share": share}
+    if not fields:
+        raise Refused("Nothing is to be set; give a mode, a share, or both")
+    breakers.write_setting(row, **fields)
+    breakers.wake(row, db_now())

@@ -25,6 +25,7 @@ from healing.core.errors import ConfigError, EngineUnreachable, PluginError
 from healing.engines import open_engine
 from healing.engines.address import parse_address
 from healing.models import CheckShard, FailureRecord, Heartbeat, Host, Trouble
+from healing.pipeline import liveness
 from healing.pipeline.engines import config_of
 
 OLDEST_PYTHON = (3, 11)
@@ -37,6 +38,7 @@ _TROUBLES_SHOWN = 20
 _BEAT_AGES = (20.0, 60.0)
 _WATCH_AGES = (60.0, 180.0)
 _WORKER_AGES = (60.0, 180.0)
+_PART_AGES = (20.0, 60.0)
 _MISREAD = {
     "REDIS_URL": "CELERY_BROKER_URL",
     "BROKER_URL": "CELERY_BROKER_URL",
@@ -79,6 +81,7 @@ def examine(now: datetime | None = None, environ: Mapping[str, str] = os.environ
         *checks,
         *check_engines(hosts),
         *check_signs_of_life(moment, hosts),
+        *check_parts(moment),
         *check_queues(moment),
         *check_troubles(),
     ]
@@ -164,7 +167,8 @@ def check_broker(url: str) -> Check:
         return Check("broker", Level.OK, "in memory: everything runs in one process")
     shown = Connection(url).as_uri()
     try:
-        with Connection(url, connect_timeout=_BROKER_TIMEOUT) as broker:
+        options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+        with Connection(url, connect_timeout=_BROKER_TIMEOUT, transport_options=options) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=int(_BROKER_TIMEOUT))
     except Exception as error:  # each transport raises errors of its own
         advice = "Start the broker, or correct CELERY_BROKER_URL (redis://host:6379/0)."
@@ -225,6 +229,20 @@ def check_signs_of_life(now: datetime, hosts: Iterable[Host]) -> list[Check]:
         for host in hosts
     ]
     return checks
+
+
+def check_parts(now: datetime) -> list[Check]:
+    """Whether messages go through every queue that was ever served, and a sweeper runs: what `/readyz` says of them."""
+    parts = {part.name: part for part in liveness.parts(now)}
+    sweeper = parts[liveness.SWEEPER]
+    return [
+        _age("sweeper", sweeper.sign_at, now, _PART_AGES, sweeper.advice),
+        *(
+            _age(f"canary of {name}", part.sign_at, now, _PART_AGES, part.advice)
+            for name, part in parts.items()
+            if name.startswith(liveness.QUEUE) and part.sign_at is not None
+        ),
+    ]
 
 
 def check_queues(now: datetime) -> list[Check]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from healing.controls import Controls, Placed
 from healing.core.config import Ceiling, Config, Effective, Layer, parse_value, resolve
+from healing.core.decide import Hold
+from healing.core.dependencies import Edge, Graph, OnReturn, Origin
 from healing.core.errors import ConfigError
 from healing.core.labels import LabelSettings, read_labels
 from healing.core.probespec import ProbeSpec
 from healing.models import (
     ConfigCeiling,
     Container,
+    Dependency,
     HealingConfig,
     Host,
     Probe,
@@ -28,41 +32,26 @@ from healing.probes import parse as parse_probe
 DEFAULT_PROFILE = "default"
 
 
-class Pausable(Protocol):
-    """What can be paused."""
-
-    @property
-    def paused_until(self) -> datetime | None: ...
-
-    @property
-    def paused_reason(self) -> str: ...
-
-
-class Placed(Pausable, Protocol):
-    """A container, as far as the scopes that it is in."""
-
-    @property
-    def host_id(self) -> int: ...
-
-    @property
-    def project_id(self) -> int | None: ...
-
-    @property
-    def service_id(self) -> int | None: ...
-
-
 class ConfigBook:
     """All configuration at one revision. Reads of containers that were asked for before cost nothing."""
 
     def __init__(self, state: SystemState) -> None:
         self.revision = state.config_revision
-        self._system = state
+        self.system = state
+        """As it was read last: the fleet's breaker moves without a new revision."""
         self._profiles = {config.pk: config for config in HealingConfig.objects.all()}
         self._by_name = {config.name: config for config in self._profiles.values()}
-        self._scopes: dict[type[Scope], dict[int, Scope]] = {
-            model: {scope.pk: scope for scope in model._default_manager.all()}
-            for model in (Host, Project, Service)
+        hosts, projects, services = (
+            Host.objects.in_bulk(),
+            Project.objects.in_bulk(),
+            Service.objects.in_bulk(),
+        )
+        self._scopes: dict[type[Scope], Mapping[int, Scope]] = {
+            Host: hosts,
+            Project: projects,
+            Service: services,
         }
+        self._controls = Controls(state, hosts, projects, services)
         self._ceilings = list(ConfigCeiling.objects.all())
         self._probes: dict[tuple[str, int], list[Probe]] = defaultdict(list)
         for probe in Probe.objects.filter(enabled=True):
@@ -72,6 +61,8 @@ class ConfigBook:
                 else ("service", probe.service_id or 0)
             )
             self._probes[key].append(probe)
+        self.dependencies = Graph(_edges())
+        """Which container needs which."""
         self._effective: dict[int, Effective] = {}
         self._specs: dict[int, tuple[ProbeSpec, ...]] = {}
 
@@ -123,29 +114,22 @@ class ConfigBook:
 
     def paused(self, container: Placed, now: datetime) -> tuple[datetime | None, str]:
         """Until when, and by whom, this container is paused; (None, "") where it is not."""
-        scopes: list[tuple[str, Pausable | None]] = [
-            ("everything", self._system),
-            (f"host {self._name(Host, container.host_id)}", self._scope(Host, container.host_id)),
-            ("its project", self._scope(Project, container.project_id)),
-            ("its service", self._scope(Service, container.service_id)),
-            ("the container", container),
-        ]
-        until, by = None, ""
-        for name, scope in scopes:
-            end = scope.paused_until if scope is not None else None
-            if end is not None and end > now and (until is None or end > until):
-                until, by = (
-                    end,
-                    f"{name} is paused"
-                    + (f" ({scope.paused_reason})" if scope and scope.paused_reason else ""),
-                )
-        return until, by
+        return self._controls.paused(container, now)
+
+    def dry_run_by(self, container: Container) -> str:
+        """The widest scope whose dry run holds for this container, such as "host h1"; empty where none does."""
+        return self._controls.dry_run_by(container)
+
+    def maintenance(self, container: Placed, now: datetime) -> Hold | None:
+        """The open maintenance window of this container that ends last, with its real end; None where none is open."""
+        return self._controls.maintenance(container, now)
+
+    def host_maintenance(self, host: Host, now: datetime) -> Hold | None:
+        """The same for a host: its own window, its tenant's, or one of everything."""
+        return self._controls.host_maintenance(host, now)
 
     def _scope(self, model: type[Scope], pk: int | None) -> Scope | None:
         return self._scopes[model].get(pk) if pk is not None else None
-
-    def _name(self, model: type[Scope], pk: int | None) -> str:
-        return str(self._scope(model, pk) or pk)
 
     def _resolve(self, container: Container) -> Effective:
         labels = read_labels(container.labels)
@@ -204,6 +188,15 @@ class ConfigBook:
         return specs
 
 
+def _edges() -> list[Edge]:
+    """All dependencies, oldest first. The network that is shared is that of one container, whatever others its service has."""
+    names = ("dependant_id", "dependency_id", "on_return", "origin", "dependency__service_id", "is_job")
+    return [
+        Edge(a, b, OnReturn(on_return), by := Origin(origin), None if by.shares_network else group, is_job)
+        for a, b, on_return, origin, group, is_job in Dependency.objects.order_by("pk").values_list(*names)
+    ]
+
+
 def _parsed(raw: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in raw.items():
@@ -224,11 +217,17 @@ def config_book() -> ConfigBook:
     state = SystemState.objects.filter(pk=1).first() or SystemState(pk=1)
     book = _current
     if book is not None and book.revision == state.config_revision:
+        book.system = state
         return book
     with _lock:
         if _current is None or _current.revision != state.config_revision:
             _current = ConfigBook(state)
         return _current
+
+
+def known_book() -> ConfigBook:
+    """The newest book that this process knows, without a statement where it knows any."""
+    return _current or config_book()
 
 
 def forget_book() -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.apps import apps
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from healing.models import FailureRecord, Heartbeat, PutOff
+from healing.models import DeadLetter, FailureRecord, Heartbeat, MaintenanceWindow, PutOff, Recurrence
+from healing.pipeline import deadletters
 
 KEEP_DAYS = 90
 BATCH = 500
 _BUDGET_DAYS = 7
 """The longest restart_window: attempts count against a budget for so long, whatever the retention."""
-_OF_QUEUES = Q(name__startswith="queue:") | Q(name__startswith="unserved:")
+_COME_AND_GO = ("queue:", "unserved:", "canary:", "tried:", "sweep", "skew:")
+_OF_QUEUES = reduce(or_, (Q(name__startswith=prefix) for prefix in _COME_AND_GO))
 _WORKER_DAYS = 1
 _LONGEST_DAYS = 36_500
 
@@ -26,14 +31,19 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
     """Delete what ended more than `keep_days` ago, `batch` rows at a time; return how many rows of each kind.
 
     Open failures and unsent notifications are never deleted, nor are closed ones whose restarts may still count against a budget. What
-    automation did about a failure goes with the failure. Heartbeats of queues that are gone go after a day.
+    automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day.
     """
     if keep_days < 1 or batch < 1:
         raise ValueError(f"keep_days ({keep_days}) and batch ({batch}) must be whole numbers from 1 up")
     cutoff = now - timedelta(days=min(keep_days, _LONGEST_DAYS))
     counts = {
+        "dead_letters": _delete(DeadLetter.objects.filter(at__lt=cutoff), batch)
+        + _delete(DeadLetter.objects.filter(pk__lte=deadletters.newest_but(deadletters.KEPT)), batch),
         "checks_put_off": _delete(PutOff.objects.filter(hour__lt=cutoff), batch),
         "failure_records": _delete(_ended_failures(now, cutoff), batch),
+        "maintenance_windows": _delete(
+            MaintenanceWindow.objects.filter(recurrence=Recurrence.ONCE, ends_at__lt=cutoff), batch
+        ),
         "notifications": _delete(_ended_notifications(cutoff), batch),
         "heartbeats": _delete(
             Heartbeat.objects.filter(_OF_QUEUES, at__lt=now - timedelta(days=_WORKER_DAYS)),
@@ -45,7 +55,8 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
 
 
 def _ended_failures(now: datetime, cutoff: datetime) -> QuerySet[FailureRecord]:
-    old = FailureRecord.objects.filter(resolved_at__lt=cutoff, parent=None)
+    own = Q(parent=None) | Q(is_found=True)
+    old = FailureRecord.objects.filter(own, resolved_at__lt=cutoff)
     return old.exclude(attempts__intent_at__gte=now - timedelta(days=_BUDGET_DAYS))
 
 
@@ -58,6 +69,9 @@ def _delete(rows: QuerySet[Any], batch: int) -> int:
     """Delete in batches of ids, each in a transaction of its own, so that nobody waits long for a lock."""
     deleted = 0
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:batch]):
-        rows.model._default_manager.filter(pk__in=ids).delete()
+        with transaction.atomic():
+            if rows.model is FailureRecord:
+                FailureRecord.objects.filter(parent_id__in=ids, is_found=False).delete()
+            rows.model._default_manager.filter(pk__in=ids).delete()
         deleted += len(ids)
     return deleted

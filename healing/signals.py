@@ -11,16 +11,30 @@ from healing.models import (
     CheckShard,
     ConfigCeiling,
     Container,
+    Dependency,
     HealingConfig,
     HealthStatus,
     Host,
+    MaintenanceWindow,
     Probe,
     Project,
     Service,
     SystemState,
+    Tenant,
 )
 
-_CONFIGURATION = (HealingConfig, ConfigCeiling, Probe, Host, Project, Service, Container)
+_CONFIGURATION = (
+    HealingConfig,
+    ConfigCeiling,
+    Probe,
+    Tenant,
+    Host,
+    Project,
+    Service,
+    Container,
+    Dependency,
+    MaintenanceWindow,
+)
 
 
 def connect() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from celery import current_app, current_task, shared_task
@@ -13,12 +14,12 @@ from kombu.exceptions import OperationalError
 from healing.core.queues import CHECKS, HEAL, name_of, near
 from healing.core.shedding import DEFAULT_RANK
 from healing.models import Container, Stage
-from healing.pipeline import check, closely, diagnosing, dispatch, overload, restarting, sweep, verifying
+from healing.pipeline import check, closely, dispatch, liveness, overload, stages, sweep
 from healing.pipeline import unserved as unserved_stage
 from healing.store import queues, statuses, worker_signs
 from healing.store.clock import db_now
 from healing.store.closely import CLOSELY, HAND_OVER
-from healing.store.heals import Next, StaleFence
+from healing.store.heals import Next
 from healing.store.hosts import SHARD_LEASE
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 CHECK_LIMIT = 120
 STAGE_LIMIT = 300
 HINT_EXPIRES = 10.0
+"""Of hints that the tick sends again: a heal itself never expires, it is in the database."""
 CHECK_EXPIRES = SHARD_LEASE - 2
 """Before the claim of the shard ends, so that no check is taken up when another has been sent in its place."""
 
@@ -146,9 +148,9 @@ def check_containers(
             )
         )
         return
-    with worker_signs.held(host_id, shard or 0) as is_due:
-        if is_due:
-            sweep.check_shard(host_id, shard or 0, _pass_on)
+    with worker_signs.held(host_id, shard or 0) as begun_at:
+        if begun_at is not None:
+            sweep.check_shard(host_id, shard or 0, _pass_on, begun_at)
 
 
 def _pass_on(found: Sequence[Next]) -> None:
@@ -186,25 +188,46 @@ def _probe_on(host_id: int, counts: Sequence[closely.Count]) -> None:
 @shared_task(name="healing.tasks.diagnose", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
 def diagnose(failure_id: int) -> None:
     """Name the cause, decide, and write the intent."""
-    _run(diagnosing.run, failure_id)
+    _run(Stage.DIAGNOSE, failure_id)
 
 
 @shared_task(name="healing.tasks.observe", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
 def observe(failure_id: int) -> None:
     """Look again at a failure that is watched and not touched."""
-    _run(diagnosing.observe, failure_id)
+    _run(Stage.OBSERVE, failure_id)
 
 
 @shared_task(name="healing.tasks.restart")
 def restart(failure_id: int) -> None:
     """Make the attempt's one engine call. Its time is limited by the engine client: killing it would lose the answer."""
-    _run(restarting.run, failure_id)
+    _run(Stage.RESTART, failure_id)
+
+
+@shared_task(name="healing.tasks.recreate")
+def recreate(failure_id: int) -> None:
+    """Make the attempt's container anew, as `restart` restarts it."""
+    _run(Stage.RECREATE, failure_id)
 
 
 @shared_task(name="healing.tasks.verify", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
 def verify(failure_id: int, early: bool = False) -> None:
     """Find out whether the attempt has worked."""
-    _run(lambda pk: verifying.run(pk, early=early), failure_id)
+    _run(Stage.VERIFY, failure_id, early=early)
+
+
+@shared_task(name="healing.tasks.send_canaries")
+def send_canaries() -> None:
+    """One message through each queue that somebody has to take from, seldom where nobody does."""
+    now = db_now()
+    for queue, waits in liveness.canaries(now).items():
+        send(canary, queue, now.isoformat(), queue=queue, expires=waits.total_seconds(), priority=0)
+
+
+@shared_task(name="healing.tasks.canary")
+def canary(queue: str, sent_at: str) -> None:
+    """Show that what is sent through a queue arrives, and how soon."""
+    worker_signs.serve(queue)
+    liveness.arrived(queue, datetime.fromisoformat(sent_at), db_now())
 
 
 @shared_task(name="healing.tasks.prune_history", time_limit=3600)
@@ -218,19 +241,17 @@ def prune_history(keep_days: int = 90) -> dict[str, int]:
 _STAGES: dict[Stage, Any] = {
     Stage.DIAGNOSE: diagnose,
     Stage.RESTART: restart,
+    Stage.RECREATE: recreate,
     Stage.VERIFY: verify,
     Stage.OBSERVE: observe,
 }
 
 
-def _run(stage: Callable[[int], Next | Sequence[Next] | None], failure_id: int) -> None:
+def _run(stage: Stage, failure_id: int, *, early: bool = False) -> None:
     worker_signs.serve(_queue_here())
-    try:
-        following = stage(failure_id)
-    except StaleFence as stale:
-        logger.warning("%s", stale, extra={"action": "stale_fence", "failure": failure_id})
-        return
-    for each in (following,) if isinstance(following, Next) else following or ():
+    following = stages.run(stage, failure_id, early=early)
+    logger.debug("stage done", extra={"action": "stage_done", "failure": failure_id, "stage": stage.value})
+    for each in following:
         send_next(each)
 
 

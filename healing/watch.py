@@ -26,12 +26,14 @@ from healing.core.errors import ConfigError, ContainerNotFound, EngineUnreachabl
 from healing.core.events import HINTS, StreamMemory, remember, shutdown_began
 from healing.core.lifecycle import is_stop_signal
 from healing.core.ports import Engine
-from healing.core.types import Event, EventKind
+from healing.core.types import SHARED_NETWORK, Event, EventKind, Snapshot, Summary
 from healing.engines import introduced, open_engine
 from healing.models import Container, Host
 from healing.pipeline import hosts as host_stage
+from healing.pipeline.comeback import Comeback
 from healing.pipeline.engines import config_of
-from healing.registration.adoption import adopt, stable_name, wanted
+from healing.registration.adoption import adopt, is_set_aside, stable_name, wanted
+from healing.registration.learning import learn_host
 from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
 from healing.store.durability import settles_now
@@ -63,6 +65,7 @@ class HostWatcher:
         self._stop = threading.Event()
         self._engine: Engine | None = None
         self._memory = StreamMemory()
+        self._comeback: Comeback | None = None
         self._cursor: datetime | None = host.last_event_at
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
@@ -149,7 +152,7 @@ class HostWatcher:
         """Connected: what is new is registered, and everything is looked at once the replay has been taken in."""
         now = db_now()
         host_stage.back(host, now)
-        self._memory = StreamMemory()
+        self._memory, self._comeback = StreamMemory(), Comeback(engine, now)
         self._kept_since = host.stream_since
         since = self._cursor or now
         self._cursor = since
@@ -187,6 +190,8 @@ class HostWatcher:
             # The engine still had the last event that we know: nothing was missed.
             Host.objects.filter(pk=host.pk).update(stream_since=self._kept_since)
             host.stream_since = self._since = self._kept_since
+            if self._comeback is not None:
+                self._comeback.lived_on = True
         self._kept_since = None
         container = _container_of(host, event)
         self._memory = remember(self._memory, event, container.stop_signal if container else "")
@@ -194,7 +199,7 @@ class HostWatcher:
             if event.kind is EventKind.START:
                 self._register(host, engine, event)
         else:
-            _mark(container, event)
+            _mark(container, event, self._comeback)
             if event.kind in HINTS and container.monitored and not _is_our_doing(container, event):
                 self._check(container)
         self._save_cursor(host, event.at)
@@ -232,12 +237,16 @@ def _container_of(host: Host, event: Event) -> Container | None:
     return next((row for row in rows if row.engine_id == event.container_id), rows[0] if rows else None)
 
 
-def _mark(container: Container, event: Event) -> None:
+def _mark(container: Container, event: Event, comeback: Comeback | None) -> None:
     if event.kind is EventKind.UNPAUSE:
         statuses.mark(container.pk, unpaused_at=event.at)
     elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event):
+        by_engine = comeback is not None and comeback.ended(container.pk, event.at)
         with settles_now():
-            statuses.mark(container.pk, stop_signal_at=event.at)
+            if by_engine:
+                statuses.mark(container.pk, interrupted_at=event.at)
+            else:
+                statuses.mark(container.pk, stop_signal_at=event.at)
 
 
 def _is_our_doing(container: Container, event: Event) -> bool:
@@ -254,10 +263,16 @@ def _is_somebodys_stop(container: Container, event: Event) -> bool:
 
 def register_wanted(host: Host, engine: Engine) -> list[Container]:
     """Register every container of the engine that is to be supervised and is not known yet."""
-    known = set(Container.objects.filter(host=host).values_list("engine_id", flat=True))
-    added = []
-    for summary in engine.list():
-        why = wanted(host, summary.labels) if summary.id not in known else None
+    modes = dict(Container.objects.filter(host=host).values_list("engine_id", "network_mode"))
+    added, listed = [], engine.list()
+    names = {summary.name for summary in listed}
+    for summary in listed:
+        if summary.id in modes:
+            _note_shared_network(host, summary, modes[summary.id])
+            continue
+        if is_set_aside(summary.name, summary.labels, names):
+            continue
+        why = wanted(host, summary.labels)
         if why is None:
             continue
         try:
@@ -266,7 +281,15 @@ def register_wanted(host: Host, engine: Engine) -> list[Container]:
             raise
         except Exception as error:
             _not_registered(summary.name, error)
+    learn_host(host.pk)
     return added
+
+
+def _note_shared_network(host: Host, summary: Summary, noted: str) -> None:
+    """For containers that were registered before this was noted."""
+    mode = summary.network_mode[:300]
+    if mode.startswith(SHARED_NETWORK) and mode != noted:
+        Container.objects.filter(host=host, engine_id=summary.id).update(network_mode=mode)
 
 
 def _not_registered(name: str, error: Exception) -> None:
@@ -282,7 +305,7 @@ def register_started(host: Host, engine: Engine, event: Event) -> Container | No
     """A container that nobody knows has started: supervise it from its first second where it is wanted."""
     try:
         snapshot = engine.inspect(event.container_id)
-        why = wanted(host, snapshot.labels)
+        why = wanted(host, snapshot.labels) if not _is_replaced(engine, snapshot) else None
         if why is None:
             return None
         container = adopt(host, snapshot, why)
@@ -293,3 +316,12 @@ def register_started(host: Host, engine: Engine, event: Event) -> Container | No
         return None
     logger.info("registered", extra={"action": "registered", "container": container.name, "why": why})
     return container
+
+
+def _is_replaced(engine: Engine, snapshot: Snapshot) -> bool:
+    """Whether the engine has another container under this one's lasting name."""
+    lasting, names = stable_name(snapshot.name, snapshot.labels), []
+    if lasting != snapshot.name:
+        with suppress(ContainerNotFound):
+            names.append(engine.inspect(lasting).name)
+    return is_set_aside(snapshot.name, snapshot.labels, names)

@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from healing.eventchecks import EventChecks
 from healing.models import Host
+from healing.observer import Observer
 from healing.pipeline.engines import config_of
 from healing.store import hosts
 from healing.store.clock import db_now
@@ -85,6 +86,10 @@ class Supervisor:
 def run(host_names: Iterable[str] | None, stop: threading.Event, queues: Iterable[str] = ()) -> None:
     """Watch the named hosts, or those of these queues, until `stop` is set; see `Supervisor`."""
     supervisor = Supervisor(host_names, queues)
+    if not (
+        settings.EMBEDDED or queues
+    ):  # in one process the sweeper's is enough, and those near engines may reach nobody
+        threading.Thread(target=Observer().run, args=(stop,), name="dead-man", daemon=True).start()
     while not stop.is_set():
         close_old_connections()
         try:

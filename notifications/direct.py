@@ -41,28 +41,74 @@ class _Sending(threading.Thread):
             self.error = f"{type(error).__name__}: {error}"
 
 
+def write_ahead(alert: Alert, now: datetime, message_id: uuid.UUID | None = None) -> Notification | None:
+    """Write an alert in the caller's transaction, for `tell_written` after its commit; None where one of that id exists.
+
+    If this process dies in between, the outbox sends it, with the same id.
+    """
+    message_id = message_id or uuid.uuid4()
+    row, created = Notification.objects.get_or_create(
+        id=message_id, defaults={"created_at": now, **asdict(alert)}
+    )
+    return row if created else None
+
+
+def tell_written(notification: Notification, now: datetime) -> bool:
+    """Send what was written ahead, as `tell_directly` does."""
+    return _tell(notification.message(), now)
+
+
+def tell_without_database(message: Message, channels: list[Channel]) -> bool:
+    """Log it and send it through channels that were read before. True if one has it."""
+    _log(message)
+    sendings = _send([one for one in channels if one.takes(message.alert.level)], message)
+    return _is_told(sendings, message)
+
+
+def record_told(message: Message, now: datetime) -> bool:
+    """Put on record what `tell_without_database` has sent; False where another process has."""
+    fields = {"created_at": message.created_at, "state": NotificationState.SENT, **asdict(message.alert)}
+    return Notification.objects.get_or_create(id=message.id, defaults=fields)[1]
+
+
+def enabled_channels() -> list[Channel]:
+    return list(Channel.objects.filter(enabled=True))
+
+
 def tell_directly(alert: Alert, now: datetime) -> bool:
     """Log it, send it through every channel that takes its level, and record that. True if a channel has it.
 
     Where none has it, that is logged as critical, and the outbox goes on trying.
     """
-    message = Message(str(uuid.uuid4()), now, alert)
-    log_level = logging.CRITICAL if alert.kind is AlertKind.FIRING else logging.WARNING
-    logger.log(
-        log_level, "%s: %s", alert.title, alert.body, extra={"action": "told_directly", **_ids(message)}
-    )
+    return _tell(Message(str(uuid.uuid4()), now, alert), now)
+
+
+def _tell(message: Message, now: datetime) -> bool:
+    _log(message)
     try:
-        channels = [one for one in Channel.objects.filter(enabled=True) if one.takes(alert.level)]
+        channels = [one for one in enabled_channels() if one.takes(message.alert.level)]
         sendings = _send(channels, message)
-        told = any(not sending.error for sending in sendings)
-        if channels and not told:
-            errors = "; ".join(f"{sending.channel.name}: {sending.error}" for sending in sendings)
-            logger.critical("nobody could be told: %s", errors, extra={"action": "untold", **_ids(message)})
+        told = _is_told(sendings, message)
         _record(message, sendings, now)
         return told
     except (DatabaseError, InterfaceError) as error:
         logger.critical("nobody could be told: %s", error, extra={"action": "untold", **_ids(message)})
         return False
+
+
+def _log(message: Message) -> None:
+    alert = message.alert
+    level = logging.CRITICAL if alert.kind is AlertKind.FIRING else logging.WARNING
+    extra = {"action": "told_directly", **_ids(message)}
+    logger.log(level, "%s: %s", alert.title, alert.body, extra=extra)
+
+
+def _is_told(sendings: list[_Sending], message: Message) -> bool:
+    told = any(not sending.error for sending in sendings)
+    if sendings and not told:
+        errors = "; ".join(f"{sending.channel.name}: {sending.error}" for sending in sendings)
+        logger.critical("nobody could be told: %s", errors, extra={"action": "untold", **_ids(message)})
+    return told
 
 
 def _send(channels: list[Channel], message: Message) -> list[_Sending]:
@@ -82,14 +128,12 @@ def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
     state = NotificationState.PENDING if DeliveryState.PENDING in states else NotificationState.SENT
     reason = "" if sendings else f"no enabled channel takes level {message.alert.level}"
     with transaction.atomic():
-        notification = Notification.objects.create(
-            id=message.id,
-            created_at=now,
-            state=state if sendings else NotificationState.SKIPPED,
-            reason=reason,
-            **asdict(message.alert),
+        fields = {"state": state if sendings else NotificationState.SKIPPED, "reason": reason}
+        about = {"created_at": now, **asdict(message.alert)}
+        notification, _ = Notification.objects.update_or_create(
+            id=message.id, defaults=fields, create_defaults=fields | about
         )
-        Delivery.objects.bulk_create(
+        rows = [
             Delivery(
                 notification=notification,
                 channel=one.channel,
@@ -102,7 +146,9 @@ def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
                 error=one.error[:500],
             )
             for one, its_state in zip(sendings, states, strict=True)
-        )
+        ]
+        # One who waited for long may find that the outbox has begun to send it too.
+        Delivery.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _ids(message: Message) -> dict[str, str]:

@@ -68,6 +68,15 @@ def deliver_due(now: datetime | None = None, seconds: float = 20.0) -> int:
     return tried
 
 
+def is_overdue(now: datetime, by: timedelta) -> bool:
+    """Whether something has been waiting to be sent for so long that nobody seems to send (one statement)."""
+    waits = Q(deliveries=None) | Q(
+        deliveries__state=DeliveryState.PENDING, deliveries__next_try_at__lte=now - by
+    )
+    rows = Notification.objects.filter(waits, state=NotificationState.PENDING, created_at__lte=now - by)
+    return rows.exists()
+
+
 def _route(notification: Notification, now: datetime) -> None:
     """Decide once which channels are told, and write a delivery for each."""
     with transaction.atomic():

@@ -30,6 +30,7 @@ def periodic_tasks(tick: float) -> tuple[Periodic, ...]:
             math.ceil(max(10, 3 * tick)),
             True,
         ),
+        Periodic("selfheal: canaries", "healing.tasks.send_canaries", "default", 5, 10),
         Periodic("selfheal: deliver alerts", "notifications.tasks.deliver_due", "alerts", 5, 30),
         Periodic("selfheal: prune history", "healing.tasks.prune_history", "default", 86_400, 3_600),
     )

@@ -1,4 +1,4 @@
-"""Everything in one process: web, Celery workers, beat and the watcher, each in a thread of its own."""
+"""Everything in one process: web, Celery workers, beat, the watcher and the sweeper, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def build_parts(listener: socket.socket) -> list[Part]:
     """All parts of the one process."""
     from selfheal_project.celery import app
 
-    return [web_part(listener), *worker_parts(app), beat_part(app), watch_part()]
+    return [web_part(listener), *worker_parts(app), beat_part(app), watch_part(), sweep_part()]
 
 
 class _Server(uvicorn.Server):
@@ -202,3 +202,11 @@ def watch_part() -> Part:
 
     stopping = threading.Event()
     return Part("watch", partial(watchers.run, None, stopping), stopping.set)
+
+
+def sweep_part() -> Part:
+    """The sweeper, and with it the dead-man's switch."""
+    from healing import sweeper
+
+    stopping = threading.Event()
+    return Part("sweep", partial(sweeper.run, (), stopping, few=True), stopping.set)

@@ -24,6 +24,8 @@ KNOWN = {
     "SELFHEAL_ADMIN_PASSWORD": "first password of the user admin (default: generated once in SELFHEAL_HOME)",
     "SELFHEAL_CONTAINER_ID": "engine id of the container that this process runs in, where it cannot be told",
     "SELFHEAL_TICK": "seconds between two ticks of beat, 1 to 10 (default 1)",
+    "SELFHEAL_HEARTBEAT_URL": "address that is called while all of Selfheal is well (default: none)",
+    "SELFHEAL_HEARTBEAT_EVERY": "seconds between two such calls, 5 to 86400 (default 60)",
 }
 _OTHER_PREFIXES = ("SELFHEAL_TEST_", "SELFHEAL_BENCH_", "SELFHEAL_DEMO_")
 
@@ -63,6 +65,14 @@ def number(
     return value
 
 
+def http_url(name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """An http:// or https:// address; it may hold a secret, so a wrong one is not repeated."""
+    text = environ.get(name, "").strip()
+    if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
+        raise ImproperlyConfigured(f"{name} is no address; write https://host/path.")
+    return text
+
+
 def choice(name: str, default: str, allowed: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> str:
     text = environ.get(name, "").strip() or default
     if text not in allowed:
@@ -85,6 +95,16 @@ def database(url: str, home: Path) -> dict[str, Any]:
             "or sqlite:////absolute/path."
         )
     return _postgres(url)
+
+
+_KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A server that is cut off without a reset is given up within half a minute (seconds; the last in milliseconds)."""
 
 
 def _sqlite(path: Path) -> dict[str, Any]:
@@ -111,7 +131,7 @@ def _postgres(url: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL names no database; write postgres://user:password@host:5432/name."
         )
-    options: dict[str, Any] = {"connect_timeout": 5, **dict(parse_qsl(parts.query))}
+    options: dict[str, Any] = {"connect_timeout": 5, **_KEEPALIVES, **dict(parse_qsl(parts.query))}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
@@ -129,13 +149,48 @@ def broker(url: str) -> str:
     """The broker's URL; `selfheal-memory://localhost` (inside one process) when empty."""
     if not url:
         return "selfheal-memory://localhost"
-    scheme = urlsplit(url).scheme
+    scheme = _scheme_of_broker(url)
     if scheme not in ("redis", "rediss", "unix", "sentinel", "amqp", "amqps", "selfheal-memory"):
         raise ImproperlyConfigured(
             f"CELERY_BROKER_URL starts with {scheme!r}; write redis://host:6379/0 or amqp://user:password@host:5672//, "
             "or leave it empty for one process."
         )
-    return url
+    return url.partition("?")[0] if scheme == "sentinel" else url
+
+
+def _scheme_of_broker(url: str) -> str:
+    """Refuses what would be refused later with an error that repeats a part of it, which may be of the password."""
+    try:
+        parts = [urlsplit(each) for each in url.split(";")]
+        ports = [each.port for each in parts]
+    except ValueError:
+        ports = [0]
+    if 0 in ports:
+        raise ImproperlyConfigured(
+            "CELERY_BROKER_URL has a port that is not a number from 1 to 65535, or is no address; "
+            "write / : @ # ? ; and % in a password as %2F %3A %40 %23 %3F %3B %25."
+        )
+    return parts[0].scheme
+
+
+def sentinel_options(url: str) -> dict[str, Any]:
+    """Which Redis the Sentinels of `sentinel://a:26379;sentinel://b:26379/0?master_name=…` are asked for, and how.
+
+    `mymaster` where it is not said. One that is dead is passed over in a second. Empty for other brokers.
+    """
+    if urlsplit(url).scheme != "sentinel":
+        return {}
+    query = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    name = query.pop("master_name", "mymaster")
+    if query or not name:
+        raise ImproperlyConfigured(
+            f"CELERY_BROKER_URL ends with ?{url.partition('?')[2]}; after the Sentinels only ?master_name=NAME is known."
+        )
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    asked = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+    return {"master_name": name, "sentinel_kwargs": asked}
 
 
 def is_rabbitmq(broker_url: str) -> bool:
@@ -150,8 +205,9 @@ def broker_options(broker_url: str) -> dict[str, Any]:
         # Confirmed: RabbitMQ has the message on the disks of most of its nodes when sending it returns.
         return {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
     return {
-        "socket_timeout": 10,
-        "socket_connect_timeout": 5,
+        # A page that sends a hint to a Redis that hangs waits three times as long: for its answer, to connect anew, and again.
+        "socket_timeout": 2,
+        "socket_connect_timeout": 2,
         "health_check_interval": 10,
         "visibility_timeout": 300,
         "unacked_restore_interval": 10,

@@ -43,7 +43,13 @@ def programs(address: str, port: int, flower_port: int, flower_password: str) ->
     """Everything that Selfheal consists of."""
     celery = [sys.executable, "-m", "celery", "-A", "selfheal_project", "-q"]
     uvicorn = [sys.executable, "-m", "uvicorn", "selfheal_project.asgi:application", "--lifespan", "off"]
-    flower = ["flower", "--address=127.0.0.1", f"--port={flower_port}", "--logging=warning"]
+    flower = [
+        "flower",
+        "--address=127.0.0.1",
+        f"--port={flower_port}",
+        "--logging=warning",
+        "--max_tasks=10000",
+    ]
     return [
         Program(
             "web",
@@ -55,16 +61,18 @@ def programs(address: str, port: int, flower_port: int, flower_password: str) ->
         Program("worker-other", [*celery, *_worker("other", "alerts,default", 4)]),
         Program("beat", [*celery, "beat", "--pidfile="]),
         Program("watch", [sys.executable, "manage.py", "watch"]),
+        Program("sweep", [sys.executable, "manage.py", "sweep"]),
         Program("flower", [*celery, *flower], {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password}"}),
     ]
 
 
 def near_programs(queues: Sequence[str]) -> list[Program]:
-    """What runs near the engines of these host queues: their workers and their watcher."""
+    """What runs near the engines of these host queues: their workers, their watcher and their sweeper."""
     celery = [sys.executable, "-m", "celery", "-A", "selfheal_project", "-q"]
-    watch = [sys.executable, "manage.py", "watch"]
+    watch, sweep = ([sys.executable, "manage.py", name] for name in ("watch", "sweep"))
     for queue in queues:
         watch += ["--queue", queue]
+        sweep += ["--queue", queue]
 
     def of(common: str) -> str:
         return ",".join(near(common, queue) for queue in queues)
@@ -73,6 +81,7 @@ def near_programs(queues: Sequence[str]) -> list[Program]:
         Program("worker-heal", [*celery, *_worker(f"heal-{queues[0]}", of(HEAL), 16)]),
         Program("worker-checks", [*celery, *_worker(f"checks-{queues[0]}", of(CHECKS), 8)]),
         Program("watch", watch),
+        Program("sweep", sweep),
     ]
 
 

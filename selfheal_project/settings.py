@@ -14,6 +14,8 @@ env.check_known()
 BASE_DIR = Path(__file__).resolve().parent.parent
 SELFHEAL_HOME = Path(os.environ.get("SELFHEAL_HOME") or BASE_DIR / "var").resolve()
 SELFHEAL_TICK = env.number("SELFHEAL_TICK", 1.0, 1.0, 10.0)
+SELFHEAL_HEARTBEAT_URL = env.http_url("SELFHEAL_HEARTBEAT_URL")
+SELFHEAL_HEARTBEAT_EVERY = env.number("SELFHEAL_HEARTBEAT_EVERY", 60.0, 5.0, 86_400.0)
 
 SECRET_KEY = os.environ.get("SELFHEAL_SECRET_KEY") or env.stored_secret(SELFHEAL_HOME, "secret_key")
 DEBUG = False
@@ -87,7 +89,7 @@ WHITENOISE_USE_FINDERS = True
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -100,6 +102,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 CELERY_BROKER_URL = env.broker(os.environ.get("CELERY_BROKER_URL", ""))
 EMBEDDED = CELERY_BROKER_URL.startswith("selfheal-memory")
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = env.broker_options(CELERY_BROKER_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS |= env.sentinel_options(os.environ.get("CELERY_BROKER_URL", ""))
 MESSAGE_PRIORITIES = env.message_priorities(CELERY_BROKER_URL)
 # RabbitMQ: queues on several of its nodes. Celery sees that they are and does without global QoS, which they lack.
 # The queues for delayed messages, which it then declares, stay unused: nothing here is sent for later.
@@ -118,6 +121,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONSUMER = "selfheal_project.messages:Consumer"
 CELERY_WORKER_SEND_TASK_EVENTS = not EMBEDDED
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not EMBEDDED
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -128,6 +132,7 @@ CELERY_TASK_ROUTES = {
     "healing.tasks.observe": {"queue": "heal"},
     "healing.tasks.diagnose": {"queue": "heal"},
     "healing.tasks.restart": {"queue": "heal"},
+    "healing.tasks.recreate": {"queue": "heal"},
     "healing.tasks.verify": {"queue": "heal"},
     "notifications.tasks.*": {"queue": "alerts"},
 }

@@ -107,6 +107,11 @@ async def unpause(exchange: Exchange, name: str) -> bytes:
     return _NO_CONTENT
 
 
+async def rename(exchange: Exchange, name: str) -> bytes:
+    exchange.world.rename(exchange.world.find(name), exchange.request.query.get("name", ""))
+    return _NO_CONTENT
+
+
 async def remove(exchange: Exchange, name: str) -> bytes:
     container: Container = exchange.world.find(name)
     await exchange.world.remove(container, is_true(exchange.request.query.get("force")))
@@ -142,6 +147,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/containers/{id}/kill", kill),
     ("POST", "/containers/{id}/pause", pause),
     ("POST", "/containers/{id}/unpause", unpause),
+    ("POST", "/containers/{id}/rename", rename),
     ("POST", "/containers/{id}/exec", exec_create),
     ("DELETE", "/containers/{id}", remove),
     ("POST", "/exec/{id}/start", exec_start),

@@ -35,16 +35,29 @@ class World:
 
     def add(self, container: Container) -> None:
         """Raise Refusal where the name is taken."""
-        if container.name in self._names:
-            taken = self._names[container.name]
-            raise Refusal(
-                409,
-                f'Conflict. The container name "/{container.name}" is already in use by container "{taken}". '
-                "You have to remove (or rename) that container to be able to reuse that name.",
-            )
+        self._require_free(container.name)
         self.containers[container.id] = container
         self._names[container.name] = container.id
         self.forget_list()
+
+    def _require_free(self, name: str) -> None:
+        taken = self._names.get(name)
+        if taken is not None:
+            raise Refusal(
+                409,
+                f'Conflict. The container name "/{name}" is already in use by container "{taken}". '
+                "You have to remove (or rename) that container to be able to reuse that name.",
+            )
+
+    def rename(self, container: Container, name: str) -> None:
+        """Raise Refusal where the name is taken, or none."""
+        if not name:
+            raise Refusal(400, "Neither old nor new names may be empty")
+        self._require_free(name)
+        old, container.name = container.name, name
+        del self._names[old]
+        self._names[name] = container.id
+        self.events.emit(container, "rename", now(), oldName=f"/{old}")
 
     def create(self, container: Container) -> None:
         """As POST /containers/create: added, and told."""

@@ -17,6 +17,7 @@ _KINDS = {
     " beat": "beat",
     " flower": "flower",
     "manage.py watch": "watch",
+    "manage.py sweep": "sweep",
     "manage.py up": "up",
 }
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -47,7 +50,21 @@ LEVEL_COLOURS = {
     AlertLevel.ERROR.value: "danger",
     AlertLevel.CRITICAL.value: "danger",
 }
+EMPTY = "Nothing is selected, or what was is there no more: nothing was done."
 HOST_COLOURS = {HostState.UP.value: "success", HostState.DOWN.value: "danger", HostState.NEW.value: "warning"}
+
+
+def _of_some(act: Callable[..., Any]) -> Callable[..., Any]:
+    """The action, told as an error and not done where what was selected is there no more."""
+
+    @wraps(act)
+    def guarded(admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        if queryset.exists():
+            return act(admin, request, queryset)
+        admin.message_user(request, EMPTY, messages.ERROR)
+        return None
+
+    return guarded
 
 
 def labelled(value: str) -> str | None:
@@ -64,6 +81,11 @@ class HealingAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     warn_unsaved_form = True
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The actions of a list; each refuses an empty selection, which means nothing, never everything."""
+        found: dict[str, Any] = super().get_actions(request)
+        return {name: (_of_some(func), *rest) for name, (func, *rest) in found.items()}
 
     def note(self, request: HttpRequest, rows: list[Any], what: str) -> None:
         """Write into the admin's own history who did what to which rows."""

@@ -13,10 +13,11 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from healing.admin.base import HEALTH_COLOURS, LIFECYCLE_COLOURS, labelled
 from healing.admin.container_actions import ContainerActions
 from healing.admin.container_page import failures_table, origins_table, status_table, warnings_list
+from healing.admin.dependency import DependencyInline, needed_by, written_by_hand
 from healing.admin.html import evidence
 from healing.admin.looks import TabularInline, display
 from healing.admin.removal import BookkeepingGoesAlong
-from healing.models import Container, HealthStatus, Probe
+from healing.models import Container, Dependency, HealthStatus, Probe
 
 
 class ProbeInline(TabularInline):
@@ -34,13 +35,14 @@ class ContainerAdmin(BookkeepingGoesAlong, ContainerActions):
 
     list_display = (
         "name", "host", "project", "service_shown", "health_shown", "lifecycle_shown", "monitored",
-        "failures_in_a_row", "restarts", "last_check", "pause_shown",
+        "failures_in_a_row", "restarts", "last_check", "pause_shown", "dry_run_shown",
     )  # fmt: skip
     list_select_related = ("host", "project", "service", "health")
     list_filter = (
         ("health__status", ChoicesDropdownFilter),
         ("health__lifecycle", ChoicesDropdownFilter),
         "monitored",
+        "dry_run",
         ("host", AutocompleteSelectFilter),
         ("project", AutocompleteSelectFilter),
         ("service", AutocompleteSelectFilter),
@@ -51,6 +53,7 @@ class ContainerAdmin(BookkeepingGoesAlong, ContainerActions):
     readonly_fields = (
         "engine_id", "image", "paused_until", "paused_reason", "registered_by", "created_at",
         "status_page", "warnings_page", "config_page", "failures_page", "labels_page", "mapped_page",
+        "needed_by_page",
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("status_page", "warnings_page")}),
@@ -58,7 +61,7 @@ class ContainerAdmin(BookkeepingGoesAlong, ContainerActions):
             "Container",
             {
                 "fields": (
-                    ("name", "host"), ("project", "service"), ("tenant", "config"), "monitored",
+                    ("name", "host"), ("project", "service"), ("tenant", "config"), ("monitored", "dry_run"),
                     ("paused_until", "paused_reason"), ("image", "engine_id"), ("registered_by", "created_at"),
                 )
             },
@@ -66,11 +69,19 @@ class ContainerAdmin(BookkeepingGoesAlong, ContainerActions):
         ("Last failures", {"classes": ("tab",), "fields": ("failures_page",)}),
         ("Effective config", {"classes": ("tab",), "fields": ("config_page", "mapped_page")}),
         ("Labels", {"classes": ("tab",), "fields": ("labels_page",)}),
+        ("Needed by", {"classes": ("tab",), "fields": ("needed_by_page",)}),
     )  # fmt: skip
     add_fieldsets = (
         (None, {"fields": (("name", "host"), ("project", "service"), ("tenant", "config"), "monitored")}),
     )
-    inlines = (ProbeInline,)
+    inlines = (DependencyInline, ProbeInline)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """What a person has changed of a dependency stays."""
+        if formset.model is Dependency:
+            for row in formset.save(commit=False):
+                written_by_hand(row)
+        super().save_formset(request, form, formset, change)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Container]:
         queryset: QuerySet[Container] = super().get_queryset(request)
@@ -122,6 +133,10 @@ class ContainerAdmin(BookkeepingGoesAlong, ContainerActions):
     @display(description="Labels, as the engine tells them")
     def labels_page(self, container: Container) -> SafeString:
         return evidence(container.labels)
+
+    @display(description="Containers that are held while this one fails, and what happens when it is back")
+    def needed_by_page(self, container: Container) -> SafeString:
+        return needed_by(container)
 
     @display(description="Derived from the restart policy and the HEALTHCHECK")
     def mapped_page(self, container: Container) -> SafeString:

@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from healing import commands, tasks
+from healing.admin.base import EMPTY
 from healing.admin.looks import BaseDialogForm, action
-from healing.admin.scopes import PauseMixin
+from healing.admin.scopes import ControlMixin
 from healing.models import Container
 from healing.signals import bump_revision
 
@@ -36,12 +37,13 @@ _HEAL = _dialog(
 _RELEASE = _dialog("Release", "Ends the quarantine: budget and back-off begin anew.")
 
 
-class ContainerActions(PauseMixin):
+class ContainerActions(ControlMixin):
     """Actions in the list and on the page."""
 
     actions = (
         "check_selected", "heal_selected", "pause_selected", "resume_selected", "release_selected",
-        "enable_selected", "disable_selected",
+        "enable_selected", "disable_selected", "dry_run_on_selected", "dry_run_off_selected",
+        "maintain_selected",
     )  # fmt: skip
     actions_detail = ("check_this", "heal_this", "pause_this", "resume_this", "release_this")
 
@@ -82,6 +84,9 @@ class ContainerActions(PauseMixin):
 
     def _check(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
+        if not ids:
+            self.message_user(request, EMPTY, messages.ERROR)
+            return
         tasks.check_now(ids)
         self.message_user(request, f"Asked for a check of {len(ids)} containers.", messages.SUCCESS)
 
@@ -109,6 +114,8 @@ class ContainerActions(PauseMixin):
                 refused.append(str(error))
             else:
                 done.append(container)
+        if not done and not refused:
+            self.message_user(request, EMPTY, messages.ERROR)
         if done:
             self.note(request, done, noted)
             self.message_user(request, told.format(_names(done)), messages.SUCCESS)

@@ -10,9 +10,9 @@ from django.utils.safestring import SafeString
 
 from healing.admin.base import HEALTH_COLOURS, LIFECYCLE_COLOURS, RESULT_COLOURS
 from healing.admin.html import badge, items, link, table
-from healing.api.queries import config_values, pause_of
+from healing.api.queries import config_values, maintenance_of, pause_of
 from healing.core.wording import duration, shown
-from healing.effective import effective_config
+from healing.effective import config_book, effective_config
 from healing.models import Container, FailureRecord, HealthStatus
 
 _FAILURES_SHOWN = 10
@@ -39,6 +39,11 @@ def status_table(container: Container, status: HealthStatus) -> SafeString:
     pause = pause_of(container, timezone.now())
     if pause is not None:
         rows.append(("Paused", f"until {localize(pause['until'])}: {pause['reason']}"))
+    held = maintenance_of(container, timezone.now())
+    if held is not None:
+        rows.append(("Held", f"{held['reason']}; checked, neither healed nor told"))
+    if scope := config_book().dry_run_by(container):
+        rows.append(("Dry run", f"of {scope}: failures are recorded, nothing is touched"))
     return table(("", ""), rows)
 
 

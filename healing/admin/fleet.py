@@ -7,27 +7,37 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
-from healing.admin.base import HealingAdmin
 from healing.admin.looks import TabularInline, display
-from healing.admin.scopes import PauseMixin
+from healing.admin.scopes import ControlMixin
 from healing.models import Probe, Project, Service, Tenant
 
 
+class _ControlledAdmin(ControlMixin):
+    """What is paused, run dry and maintained, and nothing else."""
+
+    actions = (
+        "pause_selected",
+        "resume_selected",
+        "dry_run_on_selected",
+        "dry_run_off_selected",
+        "maintain_selected",
+    )
+    actions_detail = ("pause_this", "resume_this", "maintain_this")
+    readonly_fields = ("paused_until", "paused_reason", "created_at")
+
+
 @admin.register(Tenant)
-class TenantAdmin(HealingAdmin):
+class TenantAdmin(_ControlledAdmin):
     """Whose containers these are."""
 
-    list_display = ("name", "created_at")
+    list_display = ("name", "created_at", "pause_shown", "dry_run_shown")
+    list_filter = ("dry_run",)
     search_fields = ("name",)
-    readonly_fields = ("created_at",)
+    fields = ("name", "dry_run", ("paused_until", "paused_reason"), "created_at")
 
 
-class _ScopeAdmin(PauseMixin):
+class _ScopeAdmin(_ControlledAdmin):
     """A project or a service: how many containers it has, its config, its pause."""
-
-    actions = ("pause_selected", "resume_selected")
-    actions_detail = ("pause_this", "resume_this")
-    readonly_fields = ("paused_until", "paused_reason", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project | Service]:
         queryset: QuerySet[Project | Service] = super().get_queryset(request)
@@ -43,10 +53,19 @@ class _ScopeAdmin(PauseMixin):
 class ProjectAdmin(_ScopeAdmin):
     """Services that belong together."""
 
-    list_display = ("name", "tenant", "config", "auto_register", "containers_shown", "pause_shown")
+    list_display = (
+        "name",
+        "tenant",
+        "config",
+        "auto_register",
+        "containers_shown",
+        "pause_shown",
+        "dry_run_shown",
+    )
     list_select_related = ("tenant", "config")
     list_filter = (
         "auto_register",
+        "dry_run",
         ("tenant", AutocompleteSelectFilter),
         ("config", AutocompleteSelectFilter),
     )
@@ -55,6 +74,7 @@ class ProjectAdmin(_ScopeAdmin):
     fields = (
         ("name", "tenant"),
         ("config", "auto_register"),
+        "dry_run",
         ("paused_until", "paused_reason"),
         "created_at",
     )
@@ -72,10 +92,10 @@ class ProbeInline(TabularInline):
 class ServiceAdmin(_ScopeAdmin):
     """Containers that do the same work."""
 
-    list_display = ("name", "project", "config", "containers_shown", "pause_shown")
+    list_display = ("name", "project", "config", "containers_shown", "pause_shown", "dry_run_shown")
     list_select_related = ("project", "config")
-    list_filter = (("project", AutocompleteSelectFilter), ("config", AutocompleteSelectFilter))
+    list_filter = ("dry_run", ("project", AutocompleteSelectFilter), ("config", AutocompleteSelectFilter))
     search_fields = ("name", "project__name")
     autocomplete_fields = ("project", "config")
-    fields = (("name", "project"), "config", ("paused_until", "paused_reason"), "created_at")
+    fields = (("name", "project"), "config", "dry_run", ("paused_until", "paused_reason"), "created_at")
     inlines = (ProbeInline,)

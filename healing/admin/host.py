@@ -19,11 +19,12 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.widgets import BUTTON_CLASSES
 
 from healing.admin.base import HOST_COLOURS, labelled
+from healing.admin.breaker import BreakerMixin
 from healing.admin.connection import ConnectionForm, ask_all, ask_typed
 from healing.admin.html import ago, badge, link
 from healing.admin.looks import BaseDialogForm, action, display
 from healing.admin.removal import BookkeepingGoesAlong
-from healing.admin.scopes import PauseMixin
+from healing.admin.scopes import ControlMixin
 from healing.core.wording import NOTHING, duration, visible
 from healing.models import Host
 from healing.signals import bump_revision
@@ -62,26 +63,35 @@ class HostForm(ConnectionForm):
 
 
 @admin.register(Host)
-class HostAdmin(BookkeepingGoesAlong, PauseMixin):
+class HostAdmin(BookkeepingGoesAlong, ControlMixin, BreakerMixin):
     """One container engine."""
 
     form = HostForm
     list_display = (
         "name", "state_shown", "since_shown", "containers_shown", "unhealthy_shown", "engine_shown",
         "latency_shown", "event_shown", "address", "enabled", "pause_shown",
+        "dry_run_shown", "breaker_shown",
     )  # fmt: skip
-    list_filter = ("state", "enabled", "engine_kind", "auto_register", ("tenant", AutocompleteSelectFilter))
+    list_filter = (
+        "state",
+        "enabled",
+        "dry_run",
+        "engine_kind",
+        "auto_register",
+        ("tenant", AutocompleteSelectFilter),
+    )
     search_fields = ("name", "address", "error")
     autocomplete_fields = ("tenant", "config")
     readonly_fields = (
-        "connection_test", "state_page", "state_since", "error_page", "version", "containers_page", "latency_page",
+        "connection_test", "breaker_page", "state_page", "state_since", "error_page", "version", "containers_page", "latency_page",
         "last_seen", "stream_since", "event_page", "grace_until", "paused_until", "paused_reason", "created_at",
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": (("name", "engine_kind"), "address", ("tenant", "config"), "enabled")}),
         ("TLS", {"fields": ("tls_verify", "tls_ca", ("tls_cert", "tls_key"))}),
         ("Connection", {"fields": ("connection_test",)}),
-        ("Behaviour", {"fields": (("auto_register", "start_grace"), "queue", ("paused_until", "paused_reason"))}),
+        ("Behaviour", {"fields": (("auto_register", "start_grace"), "queue", "dry_run", ("paused_until", "paused_reason"))}),
+        ("Breaker", {"fields": (("breaker_mode", "breaker_share"), "breaker_page")}),
         (
             "State",
             {
@@ -92,8 +102,13 @@ class HostAdmin(BookkeepingGoesAlong, PauseMixin):
             },
         ),
     )  # fmt: skip
-    actions = ("enable_selected", "disable_selected", "test_selected", "pause_selected", "resume_selected")
-    actions_detail = ("test_this", "pause_this", "resume_this")
+    actions = (
+        "enable_selected", "disable_selected", "test_selected", "pause_selected", "resume_selected",
+        "dry_run_on_selected", "dry_run_off_selected", "maintain_selected", "approve_selected",
+    )  # fmt: skip
+    actions_detail = (
+        "test_this", "pause_this", "resume_this", "maintain_this", "approve_this",
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
         queryset: QuerySet[Host] = super().get_queryset(request)

@@ -26,6 +26,8 @@ from healing.admin.looks import TabularInline, display
 from healing.core.wording import duration, shown
 from healing.models import Attempt, FailureRecord, HealthStatus
 
+_SHOWN = 100
+
 
 class AttemptInline(TabularInline):
     """What was tried about this failure."""
@@ -97,6 +99,7 @@ class FailureRecordAdmin(ReadOnlyAdmin):
         ),
         ("What was seen", {"fields": ("evidence_page",)}),
         ("What automation did", {"fields": ("children_page",)}),
+        ("Failures that belong to it", {"classes": ("collapse",), "fields": ("incident_page",)}),
         (
             "Bookkeeping",
             {
@@ -173,9 +176,23 @@ class FailureRecordAdmin(ReadOnlyAdmin):
                 child.action_result,
                 child.reason,
             )
-            for child in record.children.all()
+            for child in record.children.filter(is_found=False)
         ]
         return table(("record", "at", "action", "result", "reason"), rows) if rows else format_html("{}", "–")
+
+    @display(description="failures")
+    def incident_page(self, record: FailureRecord) -> SafeString:
+        """The others of its incident, where this record stands for one; long lists are cut."""
+        found = record.children.filter(is_found=True).order_by("detected_at", "pk")
+        rows = [
+            (_record_link(child), child.container_name, localize(child.detected_at), child.action_result)
+            for child in found[:_SHOWN]
+        ]
+        if not rows:
+            return format_html("{}", "–")
+        more = found.count() - len(rows)
+        rest = format_html("<p>and {} more</p>", more) if more else ""
+        return format_html("{}{}", table(("record", "container", "at", "result"), rows), rest)
 
 
 def _record_link(record: FailureRecord) -> SafeString:

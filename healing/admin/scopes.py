@@ -1,4 +1,4 @@
-"""Pausing and resuming, the same for containers, services, projects, hosts and everything."""
+"""Pausing, running dry and maintenance, the same for containers, services, projects, hosts, tenants and everything."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
+from healing import commands
 from healing.admin.base import HealingAdmin
 from healing.admin.looks import BaseDialogForm, action, display
 from healing.api import control
@@ -28,7 +29,7 @@ class PauseForm(BaseDialogForm):
         max_value=_LONGEST_PAUSE_MINUTES,
         initial=60,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="The pause ends by itself after so many minutes.",
+        help_text="It ends by itself after so many minutes.",
     )
     reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget)
 
@@ -44,6 +45,20 @@ RESUME_DIALOG: Any = {
     "description": "Checking and healing go on with the next check. A pause of something wider goes on.",
     "form_class": BaseDialogForm,
     "form_submit_text": "Resume",
+}
+
+
+DRY_RUN_DIALOG: Any = {
+    "title": "Dry run on or off",
+    "description": "On: failures are recorded with what would be done, and nothing is touched. Off: what is still broken is healed.",
+    "form_class": BaseDialogForm,
+    "form_submit_text": "Switch",
+}
+MAINTENANCE_DIALOG: Any = {
+    "title": "Maintenance",
+    "description": "Checks go on; healing and paging wait until it ends. What still fails then is told and healed.",
+    "form_class": PauseForm,
+    "form_submit_text": "Begin",
 }
 
 
@@ -94,3 +109,55 @@ class PauseMixin(HealingAdmin):
             self.note(request, [scope], "Resumed.")
             self.message_user(request, f"Resumed {scope}.", messages.SUCCESS)
         return self.back(request, object_id)
+
+
+class ControlMixin(PauseMixin):
+    """Beside pause and resume: dry run and maintenance, in lists and on the page."""
+
+    @display(description="dry run", ordering="dry_run", label={"dry run": "warning"})
+    def dry_run_shown(self, scope: Pausable) -> str | None:
+        return "dry run" if scope.dry_run else None
+
+    @action(description="Dry run on", permissions=["change"])
+    def dry_run_on_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._switch_dry_run(request, list(queryset), True)
+
+    @action(description="Dry run off", permissions=["change"])
+    def dry_run_off_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._switch_dry_run(request, list(queryset), False)
+
+    @action(description="Dry run", permissions=["change"], icon="science", dialog=DRY_RUN_DIALOG)
+    def dry_run_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        scope = self.get_object(request, object_id)
+        if scope is not None:
+            self._switch_dry_run(request, [scope], not scope.dry_run)
+        return self.back(request, object_id)
+
+    def _switch_dry_run(self, request: HttpRequest, rows: list[Any], on: bool) -> None:
+        for scope in rows:
+            control.set_dry_run(scope, on)
+        word = "on" if on else "off"
+        self.note(request, rows, f"Dry run {word}.")
+        self.message_user(request, f"Dry run {word} for {len(rows)}.", messages.SUCCESS)
+
+    @action(description="Maintenance for 1 hour", permissions=["change"])
+    def maintain_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        reason = f"begun in the admin by {request.user.get_username()}"
+        for scope in queryset:
+            self._maintain(request, scope, 60, reason)
+
+    @action(description="Maintenance…", permissions=["change"], icon="engineering", dialog=MAINTENANCE_DIALOG)
+    def maintain_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        scope = self.get_object(request, object_id)
+        if scope is not None:
+            self._maintain(request, scope, form.cleaned_data["minutes"], form.cleaned_data["reason"])
+        return self.back(request, object_id)
+
+    def _maintain(self, request: HttpRequest, scope: Any, minutes: int, reason: str) -> None:
+        try:
+            window = commands.start_maintenance(scope, _until(minutes), reason)
+        except commands.Refused as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.note(request, [scope], f"Maintenance for {minutes} minutes. {reason}".strip())
+            self.message_user(request, f"Maintenance window {window.name} has begun.", messages.SUCCESS)

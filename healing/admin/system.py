@@ -13,27 +13,36 @@ from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter
 
 from healing.admin.base import ReadOnlyAdmin
+from healing.admin.breaker import BreakerMixin
 from healing.admin.html import evidence
+from healing.admin.liveness import PartsMixin
 from healing.admin.looks import display
-from healing.admin.scopes import PauseMixin
+from healing.admin.scopes import ControlMixin
 from healing.core.queues import CHECKS, near
 from healing.models import CheckShard, Heartbeat, Overload, PutOff, SystemState, Trouble
 
 
 @admin.register(SystemState)
-class SystemStateAdmin(PauseMixin, ReadOnlyAdmin):
-    """One row: what all processes must agree on, and the pause of everything."""
+class SystemStateAdmin(ControlMixin, BreakerMixin, PartsMixin, ReadOnlyAdmin):
+    """One row: what all processes must agree on, and the pause and the dry run of everything."""
 
-    list_display = ("__str__", "config_revision", "pause_shown", "paused_reason")
+    list_display = (
+        "__str__", "config_revision", "pause_shown", "paused_reason", "dry_run_shown", "breaker_shown",
+    )  # fmt: skip
     actions = None
-    actions_detail = ("pause_this", "resume_this")
+    actions_detail = (
+        "pause_this", "resume_this", "dry_run_this", "maintain_this", "approve_this", "set_breaker_this",
+    )  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody edits the row; who may change it may pause and resume (every field is read-only)."""
         return bool(request.user.has_perm("healing.change_systemstate"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("config_revision", "paused_until", "paused_reason")
+        return (
+            "config_revision", "paused_until", "paused_reason", "dry_run", "breaker_mode", "breaker_share",
+            "breaker_page", "parts_page",
+        )  # fmt: skip
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -79,6 +88,7 @@ class CheckShardAdmin(ReadOnlyAdmin):
 
     list_display = (
         "host", "number", "priority", "checked_at", "next_due_at", "begun_at", "lease_until", "is_cut_short",
+        "lost_claims",
     )  # fmt: skip
     list_filter = ("priority", "is_cut_short")
     list_select_related = ("host",)
@@ -89,7 +99,7 @@ class CheckShardAdmin(ReadOnlyAdmin):
 class TroubleAdmin(ReadOnlyAdmin):
     """What is or was wrong with Selfheal's own sight."""
 
-    list_display = ("key", "open_shown", "since", "resolved_at", "message_shown")
+    list_display = ("key", "open_shown", "told", "since", "resolved_at", "message_shown")
     list_filter = (("resolved_at", admin.EmptyFieldListFilter), ("since", RangeDateTimeFilter))
     search_fields = ("key", "message")
 

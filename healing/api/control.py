@@ -1,13 +1,13 @@
-"""Pausing and resuming whatever a person has named: a container, service, project, host, or everything."""
+"""Pausing, resuming and running dry whatever a person has named: a container, service, project, host, tenant, or everything."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from healing import commands
-from healing.models import Scope, SystemState
+from healing.models import Controlled, SystemState
 
-Pausable = Scope | SystemState
+Pausable = Controlled
 """SystemState stands for everything."""
 
 
@@ -25,3 +25,12 @@ def resume(scope: Pausable) -> None:
         commands.resume_everything()
     else:
         commands.resume(scope)
+
+
+def set_dry_run(scope: Pausable, on: bool) -> None:
+    """Switch the dry run of this scope; one of something wider goes on."""
+    if isinstance(scope, SystemState):
+        commands.set_dry_run_of_everything(on)
+        scope.dry_run = on
+    else:
+        commands.set_dry_run(scope, on)

@@ -104,7 +104,7 @@ def _restarts(found: QuerySet[FailureRecord]) -> dict[str, Any]:
     )
     succeeded, failed = states[AttemptState.SUCCEEDED], states[AttemptState.FAILED]
     results = _counts(
-        found.filter(action=ActionKind.RESTART, resolved_at__isnull=False),
+        found.filter(action__in=(ActionKind.RESTART, ActionKind.RECREATE), resolved_at__isnull=False),
         "action_result",
         tuple(ActionResult),
     )

@@ -1,16 +1,19 @@
-"""Finding what a person means by a name: one container, service, project or host, or a sentence that helps."""
+"""Finding what a person means by a name: one container, service, project, host, tenant or window, or a sentence that helps."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
-from healing.models import Container, Host, Project, Service
+from healing.models import Container, Host, MaintenanceWindow, Project, Service, Tenant
 
 _CLOSE_MATCHES = 3
 _NAMES_COMPARED = 100_000
+
+Row = TypeVar("Row", bound=Model)
 
 
 class LookupFailed(LookupError):
@@ -36,17 +39,29 @@ def find_container(name: str, host: str | None = None) -> Container:
 
 def find_host(name: str) -> Host:
     """The host of that name. Raise LookupFailed with close matches."""
-    found = Host.objects.filter(name=name).first()
-    if found is None:
-        raise LookupFailed(_unknown("host", name, Host.objects.values_list("name", flat=True)))
-    return found
+    return _named(Host, "host", name)
 
 
 def find_project(name: str) -> Project:
     """The project of that name. Raise LookupFailed with close matches."""
-    found = Project.objects.filter(name=name).first()
+    return _named(Project, "project", name)
+
+
+def find_tenant(name: str) -> Tenant:
+    """The tenant of that name. Raise LookupFailed with close matches."""
+    return _named(Tenant, "tenant", name)
+
+
+def find_window(name: str) -> MaintenanceWindow:
+    """The maintenance window of that name. Raise LookupFailed with close matches."""
+    return _named(MaintenanceWindow, "maintenance window", name)
+
+
+def _named(model: type[Row], kind: str, name: str) -> Row:
+    rows: QuerySet[Row] = model._default_manager.all()
+    found = rows.filter(name=name).first()
     if found is None:
-        raise LookupFailed(_unknown("project", name, Project.objects.values_list("name", flat=True)))
+        raise LookupFailed(_unknown(kind, name, rows.values_list("name", flat=True)))
     return found
 
 

@@ -21,7 +21,8 @@ def container_health(name: str, host: str | None = None) -> dict[str, Any]:
     """Everything known about one container now. Raise LookupFailed for an unknown or ambiguous name.
 
     `container_id` is the engine's id. `config` holds the effective healing config and `config_origins` where each
-    value came from; `quarantine` and `paused` are None, or say since when, until when, and why.
+    value came from; `quarantine`, `paused` and `maintenance` are None, or say since when, until when, and why; `dry_run`
+    names the scope whose dry run holds, or is None.
     """
     container = find_container(name, host)
     status = _status(container)
@@ -45,6 +46,8 @@ def container_health(name: str, host: str | None = None) -> dict[str, Any]:
         "message": status.message,
         "quarantine": _quarantine(status),
         "paused": pause_of(container, timezone.now()),
+        "maintenance": maintenance_of(container, timezone.now()),
+        "dry_run": config_book().dry_run_by(container) or None,
         "open_failure": record_data(open_failure) if open_failure else None,
         "config": config_values(effective),
         "config_origins": dict(effective.origins),
@@ -114,6 +117,12 @@ def pause_of(container: Container, now: datetime) -> dict[str, Any] | None:
     """The pause that holds for a container now: until when, and whose it is and why; None without one."""
     until, reason = config_book().paused(container, now)
     return {"until": until, "reason": reason} if until is not None else None
+
+
+def maintenance_of(container: Container, now: datetime) -> dict[str, Any] | None:
+    """The maintenance window that is open for a container now: until when, and which and why; None without one."""
+    hold = config_book().maintenance(container, now)
+    return {"until": hold.until, "reason": hold.reason} if hold is not None else None
 
 
 def _status(container: Container) -> HealthStatus:

@@ -20,29 +20,55 @@ FLEET_CEILING = 64
 OBSERVE_EVERY = 10.0
 SLOW_START = "slow start"
 PUT_OFF = "put off"
+HELD = "held"
+DRY_RUN = "dry run"
 ROOM_AGAIN = 5.0
 """Seconds until a heal that found no room asks again, where no other has ended and handed its place on."""
 
 
 class Course(StrEnum):
-    """ACT now; WAIT and decide again at `not_before`; OBSERVE without acting; QUARANTINE; CLOSE, nothing is wrong."""
+    """ACT now; WAIT and decide again at `not_before`; OBSERVE without acting; QUARANTINE; CLOSE, nothing is wrong.
+
+    DRY_RUN: it would act or quarantine; that is recorded, and nothing is touched.
+    """
 
     ACT = "act"
     WAIT = "wait"
     OBSERVE = "observe"
     QUARANTINE = "quarantine"
     CLOSE = "close"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a heal has to wait although it could be done, such as "maintenance window nightly". It is decided again at `until`.
+
+    `incident` is the failure that this one belongs to. `tells`: no other alert tells of what it waits for.
+    """
+
+    reason: str
+    until: datetime
+    incident: int | None = None
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the world looks like at the moment of decision. `attempts_made` are those of this failure."""
+    """What the world looks like at the moment of decision. `attempts_made` are those of this failure.
+
+    `dry_run_by` names the scope whose dry run forbids to touch anything; empty where none does. `goes_along`: it does
+    not fail by itself, and is to be restarted because a container that it needs has come back.
+    """
 
     snapshot: Snapshot
     status: Status
     budget: Budget
     paused_until: datetime | None = None
     paused_by: str = ""
+    hold: Hold | None = None
+    dry_run_by: str = ""
+    goes_along: bool = False
     heals_under_way: int = 0
     window: Window = field(default_factory=Window)
     attempts_made: int = 0
@@ -55,6 +81,8 @@ class Decision:
     course: Course
     reason: str
     not_before: datetime | None = None
+    incident: int | None = None
+    tells: bool = False
 
 
 def decide(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision:
@@ -62,7 +90,7 @@ def decide(diagnosis: Diagnosis, config: Config, situation: Situation, now: date
     for rule in _RULES:
         decision = rule(diagnosis, config, situation, now)
         if decision is not None:
-            return decision
+            return _not_for_company(_only_told(decision, situation, now), situation)
     spent = situation.budget
     text = f"attempt {spent.in_window + 1} of at most {spent.limit} in {config.restart_window:g} s"
     return Decision(
@@ -97,6 +125,13 @@ def _paused(_: Diagnosis, config: Config, situation: Situation, now: datetime) -
     if situation.snapshot.state is EngineState.PAUSED:
         return _observe("paused in the engine", now)
     return None
+
+
+def _held(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    hold = situation.hold
+    if hold is None or situation.forced:
+        return None
+    return Decision(Course.WAIT, f"{HELD}: {hold.reason}", hold.until, hold.incident, hold.tells)
 
 
 def _not_ours(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
@@ -162,6 +197,32 @@ def _trial(situation: Situation, now: datetime) -> Decision | None:
     return None
 
 
+def _dry_run(diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
+    """Stands where everything else would let it act, before what only delays: "would" must be true."""
+    if not situation.dry_run_by:
+        return None
+    return _would(situation, f"{diagnosis.action.value}: {diagnosis.cause}", now)
+
+
+def _only_told(decision: Decision, situation: Situation, now: datetime) -> Decision:
+    """A quarantine too is something that a dry run only tells of."""
+    if decision.course is not Course.QUARANTINE or not situation.dry_run_by:
+        return decision
+    return _would(situation, f"quarantine: {decision.reason}", now)
+
+
+def _not_for_company(decision: Decision, situation: Situation) -> Decision:
+    """A container that works is neither watched nor quarantined because it may not be restarted along with another."""
+    if not situation.goes_along or decision.course in (Course.WAIT, Course.CLOSE):
+        return decision
+    return Decision(Course.CLOSE, f"not restarted along: {decision.reason}")
+
+
+def _would(situation: Situation, what: str, now: datetime) -> Decision:
+    reason = f"{DRY_RUN} of {situation.dry_run_by}: would {what}"
+    return Decision(Course.DRY_RUN, reason, now + timedelta(seconds=OBSERVE_EVERY))
+
+
 def _slow_start(_: Diagnosis, config: Config, situation: Situation, now: datetime) -> Decision | None:
     """Rule of the storm: the host's window has room, or the heal waits for one under way to end."""
     window, in_row = situation.window, situation.budget.in_row
@@ -190,10 +251,12 @@ _RULES = (
     _nothing_wrong,
     _swarm,
     _paused,
+    _held,
     _not_ours,
     _start_period,
     _hardly_helps,
     _limits,
+    _dry_run,
     _slow_start,
     _ceiling,
 )

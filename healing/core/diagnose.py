@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from healing.core import lifecycle
 from healing.core.exitcodes import meaning, signal_of
 from healing.core.status import Status
 from healing.core.types import (
+    ActionKind,
     AlertLevel,
     EngineHealth,
     EngineState,
@@ -24,6 +25,21 @@ from healing.core.types import (
 NEW_IMAGE = timedelta(minutes=30)
 """A failure that begins so soon after the image has changed names the change as evidence."""
 LOG_LINES = 20
+PARENT_REPLACED = "network parent replaced"
+PARENT_GONE = "network parent gone"
+CAME_BACK = "dependency came back"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkParent:
+    """The container whose network another shares, which the engine no longer has under the id that this one names.
+
+    `new` is the id of the container that has taken its place, empty where none has.
+    """
+
+    old: str
+    name: str = ""
+    new: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +58,17 @@ class Evidence:
     image_changed_at: datetime | None = None
     start_error: str = ""
     """What the engine answered to our last attempt, where it refused."""
+    network_parent: NetworkParent | None = None
+    came_back: str = ""
+    """The dependency that has come back, where this container is to be restarted along with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """`cause` is a short stable phrase, `summary` a sentence. `may_act` False: restarting is not ours or cannot help.
 
-    `max_attempts` limits attempts below the budget where a restart hardly helps. `level` is the alert's.
+    `max_attempts` limits attempts below the budget where a restart hardly helps. `level` is the alert's, `action`
+    what is to be done about it.
     """
 
     cause: str
@@ -58,6 +78,7 @@ class Diagnosis:
     may_act: bool = True
     why_not: str = ""
     max_attempts: int | None = None
+    action: ActionKind = ActionKind.RESTART
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,6 +123,37 @@ def _dead(evidence: Evidence) -> Diagnosis | None:
         may_act=False,
         why_not="a dead container cannot be started (the engine answers 409)",
     )
+
+
+def _network_parent(evidence: Evidence) -> Diagnosis | None:
+    parent = evidence.network_parent
+    if parent is None:
+        return None
+    shared = f"the network of container {parent.old[:12]}{f' ({parent.name})' if parent.name else ''}"
+    if parent.new:
+        return Diagnosis(
+            PARENT_REPLACED,
+            f"It shares {shared}, which was replaced by {parent.new[:12]}; a restart would fail.",
+            FailureType.CONTAINER_ERROR,
+            action=ActionKind.RECREATE,
+        )
+    return Diagnosis(
+        PARENT_GONE,
+        f"It shares {shared}, which is gone, and it is not known what has taken its place. Recreate it by hand.",
+        FailureType.CONTAINER_ERROR,
+        AlertLevel.ERROR,
+        may_act=False,
+        why_not="the container whose network it shares is gone",
+    )
+
+
+def _came_back(evidence: Evidence) -> Diagnosis | None:
+    if not evidence.came_back:
+        return None
+    text = (
+        f"{evidence.came_back} has come back from a failure, and this container is restarted along with it."
+    )
+    return Diagnosis(CAME_BACK, text, evidence.failure_type)
 
 
 def _engine_loop(evidence: Evidence) -> Diagnosis | None:
@@ -236,6 +288,8 @@ def _as_detected(evidence: Evidence) -> Diagnosis:
 
 _RULES = (
     _dead,
+    _network_parent,
+    _came_back,
     _engine_loop,
     _out_of_memory,
     _text_cause,
@@ -256,16 +310,7 @@ def _with_evidence(diagnosis: Diagnosis, evidence: Evidence) -> Diagnosis:
         summary = f"{summary} The image was changed shortly before."
         level = max(level, AlertLevel.ERROR, key=list(AlertLevel).index)
     facts = _facts(evidence) | ({"image_change": image} if image else {})
-    return Diagnosis(
-        diagnosis.cause,
-        summary,
-        diagnosis.failure_type,
-        level,
-        diagnosis.may_act,
-        diagnosis.why_not,
-        diagnosis.max_attempts,
-        facts,
-    )
+    return replace(diagnosis, summary=summary, level=level, evidence=facts)
 
 
 def _image_change(evidence: Evidence) -> dict[str, str]:
@@ -295,6 +340,7 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
         "started_at": snapshot.started_at.isoformat() if snapshot.started_at else None,
         "finished_at": snapshot.finished_at.isoformat() if snapshot.finished_at else None,
         "image": snapshot.image,
+        "network_parent": asdict(evidence.network_parent) if evidence.network_parent else None,
         "probes": [
             {"name": p.name, "verdict": p.verdict.value, "message": p.message} for p in evidence.probes
         ],

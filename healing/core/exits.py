@@ -13,6 +13,8 @@ from healing.core.types import FailureType, Lifecycle, Snapshot
 
 EVENT_SLACK = 1.5
 """Seconds that an exit may be old and its events still be under way to us."""
+REPLAY = 3.0
+"""Seconds after which a watcher that has connected has taken in what happened before, as far as the engine still knows it."""
 SHUTDOWN_LASTS = 30.0
 """An engine that shuts down has stopped its containers by then (its default is 15 s)."""
 CLOCKS_APART = 5.0
@@ -44,7 +46,7 @@ def judge_exited(
         return _judge_seen_exit(seen, snapshot, ended, now)
     if known:
         return _stopped(snapshot, "")
-    return _judge_found_stopped(status, snapshot, config, now)
+    return _judge_found_stopped(status, seen, snapshot, config, now)
 
 
 def _ended_meanwhile(snapshot: Snapshot, interrupted_at: datetime, config: Config) -> bool:
@@ -68,7 +70,9 @@ def _judge_seen_exit(seen: Seen, snapshot: Snapshot, ended: datetime, now: datet
     return _stopped(snapshot, "")
 
 
-def _judge_found_stopped(status: Status, snapshot: Snapshot, config: Config, now: datetime) -> Finding:
+def _judge_found_stopped(
+    status: Status, seen: Seen, snapshot: Snapshot, config: Config, now: datetime
+) -> Finding:
     """Nobody saw it stop: judged by exit code and restart policy, or as the config says."""
     if config.found_stopped is FoundStopped.HEAL:
         return _stopped(snapshot, "found stopped")
@@ -79,6 +83,9 @@ def _judge_found_stopped(status: Status, snapshot: Snapshot, config: Config, now
         why = f"restart policy {policy.name}" if engine_would and not by_hand else meaning(snapshot.exit_code)
         text = f"found stopped ({why}), taken as stopped by hand and left alone"
         is_new = status.lifecycle is Lifecycle.NEW
+        told_by = seen.stream_since + timedelta(seconds=REPLAY) if seen.stream_since is not None else now
+        if now < told_by and not is_new:
+            return _wait_exited("stopped; the engine's events of that time may be on their way", told_by, now)
         return Finding(NO_VERDICT, Lifecycle.STOPPED_BY_HAND, text, left_alone=not is_new)
     return _stopped(snapshot, "found stopped")
 

@@ -44,6 +44,16 @@ class Engine(Protocol):
     def start(self, container_id: str, deadline: float) -> None:
         """Start a container that is not running; one that runs already is no error."""
 
+    def recreate(
+        self, container_id: str, network_mode: str | None, stop_timeout: float, deadline: float
+    ) -> str:
+        """Make a container anew under its name, as it was made, and start it; the id of the new one.
+
+        `network_mode` replaces its own where it is given. The old one is stopped (killed after `stop_timeout`), and
+        removed at the end; where a step is refused it is put back as it was. What an earlier call has left half-done is
+        finished or cleaned up. Raise ActionTimedOut when `deadline` seconds pass and it is not known how far it came.
+        """
+
     def logs(self, container_id: str, tail: int) -> Sequence[str]:
         """The last `tail` lines of stdout and stderr, oldest first, each cut to 1,000 characters."""
 

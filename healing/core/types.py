@@ -49,6 +49,7 @@ FOUND_TYPES = (FailureType.HEALTH_CHECK_FAILED, FailureType.CONTAINER_STOPPED, F
 
 class ActionKind(StrEnum):
     RESTART = "restart"
+    RECREATE = "recreate"
     ALERT = "alert"
     NONE = "none"
 
@@ -64,6 +65,10 @@ class AlertLevel(StrEnum):
     WARNING = "warning"
     ERROR = "error"
     CRITICAL = "critical"
+
+
+SHARED_NETWORK = "container:"
+"""The network mode of a container that shares the network of another begins so, and ends with its id or name."""
 
 
 class EngineState(StrEnum):

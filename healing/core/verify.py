@@ -13,6 +13,8 @@ from healing.core.exits import is_finished
 from healing.core.types import EngineHealth, EngineState, ExecResult, ProbeResult, ProbeVerdict, Snapshot
 
 FIRST_LOOK = 1.0
+LATER_LOOK = 2.0
+"""Seconds until a first look that nobody waits for, while the engine is at work on others; its own `healthy` comes before."""
 GROWTH = 1.6
 LONGEST_PAUSE = 30.0
 

@@ -12,7 +12,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +29,7 @@ from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
 from healing.engines.docker_logs import last_lines
 from healing.engines.docker_payloads import parse_info, parse_snapshot, parse_time
+from healing.engines.docker_recreate import KEPT_FOR_RETURN, Recreation
 from healing.engines.docker_rows import ListedRows
 from healing.engines.docker_tls import check_tls
 
@@ -79,6 +80,14 @@ class DockerEngine:
 
     def start(self, container_id: str, deadline: float) -> None:
         self._act(f"{_path(container_id)}/start", f"start {container_id}", deadline)
+
+    def recreate(
+        self, container_id: str, network_mode: str | None, stop_timeout: float, deadline: float
+    ) -> str:
+        _path(container_id)
+        until = time.monotonic() + deadline
+        kept = min(KEPT_FOR_RETURN, deadline / 3)
+        return Recreation(_Api(self), network_mode, stop_timeout, until, kept).run(container_id.lstrip("/"))
 
     def logs(self, container_id: str, tail: int) -> Sequence[str]:
         if tail <= 0:
@@ -165,6 +174,18 @@ class DockerEngine:
         if status not in (204, 304):
             raise refusal(status, body, self._http.address, what)
 
+    def _change(
+        self, method: str, path: str, what: str, seconds: float, query: Mapping[str, str] | None, body: Any
+    ) -> Any:
+        """The decoded answer of a request that changes something; None where it says nothing."""
+        until = time.monotonic() + seconds
+        actions = self._acting(seconds)
+        left = max(until - time.monotonic(), 0.001)
+        status, answer = actions.send(method, path, what, left, query, body)
+        if status not in (200, 201, 204, 304):
+            raise refusal(status, answer, self._http.address, what)
+        return json.loads(answer) if status in (200, 201) and answer else None
+
     def _acting(self, seconds: float) -> DockerActions:
         """The client for actions, made once the engine's API version is known."""
         self._prefix(seconds)
@@ -194,6 +215,29 @@ class DockerEngine:
             if agreed != self._api:
                 self._api, self._actions = agreed, None
         return body
+
+
+class _Api:
+    """What a recreate asks of its engine."""
+
+    def __init__(self, engine: DockerEngine) -> None:
+        self._engine = engine
+
+    def get(self, path: str, what: str, seconds: float) -> Any:
+        engine = self._engine
+        timeout = min(seconds, engine._timeout)
+        return _mapping(engine._http.get_json(engine._prefix(timeout) + path, what, timeout))
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        seconds: float,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Any:
+        return self._engine._change(method, path, what, seconds, query, body)
 
 
 def _agree(newest: str, oldest: str) -> str:

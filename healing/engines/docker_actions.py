@@ -25,7 +25,7 @@ BASE_URL = "http+docker://engine"
 
 
 class DockerActions:
-    """POST requests to one engine that speaks `api_version`."""
+    """Requests that change something, to one engine that speaks `api_version`."""
 
     def __init__(self, connector: Connector, api_version: str) -> None:
         self._address = connector.address
@@ -38,12 +38,25 @@ class DockerActions:
     def post(
         self, path: str, what: str, deadline: float, query: Mapping[str, str] | None = None, body: Any = None
     ) -> tuple[int, bytes]:
+        """As `send`, of a POST."""
+        return self.send("POST", path, what, deadline, query, body)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        deadline: float,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> tuple[int, bytes]:
         """Status and body of the answer. Raise ActionTimedOut where none came within `deadline` seconds.
 
         The client's own `restart` adds the stop timeout to its own time limit; a deadline must stay what it is.
         """
         try:
-            answer = self._client.post(
+            answer = self._client.request(
+                method,
                 self._prefix + path,
                 params=query,
                 json=body,

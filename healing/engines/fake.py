@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from healing.core.errors import (
+    ActionFailed,
     ActionTimedOut,
     EngineConflict,
     EngineUnreachable,
@@ -20,6 +21,7 @@ from healing.core.errors import (
     PluginError,
 )
 from healing.core.ports import EngineConfig
+from healing.core.recreation import NEW, OLD, lasting_name
 from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
 from healing.engines.address import parse_address
 from healing.engines.docker_payloads import parse_snapshot, parse_summary
@@ -129,6 +131,37 @@ class FakeEngine(Script):
 
         self._act("start", container_id, act, (deadline,))
 
+    def recreate(
+        self, container_id: str, network_mode: str | None, stop_timeout: float, deadline: float
+    ) -> str:
+        made: list[str] = []
+
+        def act(container: FakeContainer) -> None:
+            made.append(self._made_anew(container, network_mode, stop_timeout))
+
+        self._act("recreate", container_id, act, (network_mode, stop_timeout, deadline))
+        return made[0]
+
+    def _made_anew(self, old: FakeContainer, network_mode: str | None, stop_timeout: float) -> str:
+        """As the engine does it, step by step; what cannot be started leaves the old one as it was."""
+        world, name = self._world, lasting_name(old.name)
+        mode = network_mode or old.network_mode
+        fresh = world.make_anew(old, name=name + NEW, network_mode=mode)
+        try:
+            world.network_parent(fresh)
+        except PluginError as error:
+            del world.containers[fresh.id]
+            world.emit(fresh, "destroy")
+            raise ActionFailed(str(error)) from error
+        if old.is_running:
+            world.stop(old, stop_timeout)
+        world.rename(old, name + OLD)
+        world.rename(fresh, name)
+        world.start(fresh)
+        del world.containers[old.id]
+        world.emit(old, "destroy")
+        return fresh.id
+
     def logs(self, container_id: str, tail: int) -> Sequence[str]:
         with self._looking("logs", container_id, tail):
             lines = self._world.find(container_id).lines
@@ -183,6 +216,7 @@ class FakeEngine(Script):
     def _started(self, container: FakeContainer) -> None:
         if container.status == "dead":
             raise EngineConflict(f"Container {container.id} is marked for removal and cannot be started")
+        self._world.network_parent(container)
         container.restart_count = 0
         self._world.start(container)
 

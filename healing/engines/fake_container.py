@@ -87,6 +87,7 @@ def list_row(container: FakeContainer) -> dict[str, Any]:
         "Labels": dict(container.labels),
         "State": container.status,
         "Status": _status_text(container),
+        "HostConfig": {"NetworkMode": container.network_mode},
         "NetworkSettings": {"Networks": _networks(container)},
     }
 

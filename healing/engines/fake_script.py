@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from healing.core.errors import ConfigError
@@ -119,25 +118,18 @@ class Script:
             del self._world.containers[container.id]
             self._world.emit(container, "destroy")
 
-    def recreate(self, container_id: str, image: str = "") -> str:
+    def recreate_by_hand(self, container_id: str, image: str = "") -> str:
         """Remove it and make it anew under its name, as Compose does; returns the new id."""
         with self._world.changed:
             old = self._world.find(container_id)
             self.remove(old.id)
-            now = self._world.moment()
-            fresh = replace(
-                old, id=self._world.new_id(), image=image or old.image, created_at=now, restart_count=0
-            )
-            self._world.containers[fresh.id] = fresh
-            self._world.emit(fresh, "create", now)
+            fresh = self._world.make_anew(old, image=image or old.image)
             self._world.start(fresh)
             return fresh.id
 
     def rename(self, container_id: str, name: str) -> None:
         with self._world.changed:
-            container = self._world.find(container_id)
-            old, container.name = container.name, name
-            self._world.emit(container, "rename", oldName=f"/{old}")
+            self._world.rename(self._world.find(container_id), name)
 
     def mark_dead(self, container_id: str, error: str = "device or resource busy") -> None:
         """The engine could not tear it down: its state is `dead`, and a start answers 409."""

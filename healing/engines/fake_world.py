@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healing.core.errors import ContainerNotFound, EngineConflict
-from healing.core.types import Event, RestartPolicy
+from healing.core.types import SHARED_NETWORK, Event, RestartPolicy
 from healing.engines.docker_payloads import parse_event
 from healing.engines.fake_container import FakeContainer, Outcome, event_body
 
@@ -23,6 +24,15 @@ TERMINATED = 128 + 15
 RESTART_DELAY = 0.1
 LONGEST_RESTART_DELAY = 60.0
 LONG_RUN = 10.0
+_NEVER_RUN: Mapping[str, Any] = {
+    "status": "created",
+    "started_at": None,
+    "finished_at": None,
+    "pid": 0,
+    "health": "",
+    "health_log": [],
+    "due": None,
+}
 
 
 class ManualClock:
@@ -82,6 +92,31 @@ class World:
         if event is not None:
             self.events.append(event)
             self.changed.notify_all()
+
+    def make_anew(self, old: FakeContainer, **changes: Any) -> FakeContainer:
+        """Another container that is made as `old` was, but for the changes; not started."""
+        now = self.moment()
+        fresh = replace(old, id=self.new_id(), created_at=now, restart_count=0, **_NEVER_RUN, **changes)
+        self.containers[fresh.id] = fresh
+        self.emit(fresh, "create", now)
+        return fresh
+
+    def rename(self, container: FakeContainer, name: str) -> None:
+        old, container.name = container.name, name
+        self.emit(container, "rename", oldName=f"/{old}")
+
+    def network_parent(self, container: FakeContainer) -> FakeContainer | None:
+        """The container whose network it shares; None where it shares none. Raise ContainerNotFound, EngineConflict.
+
+        The engine does so for every start.
+        """
+        shared = container.network_mode.removeprefix(SHARED_NETWORK)
+        if shared == container.network_mode:
+            return None
+        parent = self.find(shared)
+        if not parent.is_running:
+            raise EngineConflict(f"cannot join network of a non running container: {parent.id}")
+        return parent
 
     def start(self, container: FakeContainer, at: datetime | None = None) -> None:
         """Start a process that does not run; what then becomes of it is its next outcome."""

@@ -101,6 +101,13 @@ class ProcessEngine:
             self._start(process, until, stop_timeout, replace=True)
             append_event(self._store.folder, EventKind.RESTART, process.id, process.spec())
 
+    def recreate(
+        self, container_id: str, network_mode: str | None, stop_timeout: float, deadline: float
+    ) -> str:
+        """Raise PermanentError: a process has nothing that a restart does not make anew."""
+        name = self._store.find(container_id).spec().name
+        raise PermanentError(f"{name} is a process, of which there is nothing to make anew: restart it")
+
     def stop(self, container_id: str, stop_timeout: float | None = None) -> None:
         """As a person's stop: kill, die and stop events; not started again by its restart policy."""
         process = self._store.find(container_id)

@@ -8,17 +8,17 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from healing.api.control import Pausable
-from healing.api.lookup import find_container, find_host, find_project, find_service
+from healing.api.lookup import find_container, find_host, find_project, find_service, find_tenant
 from healing.models import SystemState
 
 _EMPTY = (
     "Nothing is selected, so nothing was done. Say what is meant: --container NAME, --service PROJECT/NAME, "
-    "--project NAME, --host NAME, or --all for everything."
+    "--project NAME, --host NAME, --tenant NAME, or --all for everything."
 )
 
 
 def add_scope_arguments(parser: ArgumentParser) -> None:
-    """--container, --service, --project, --host (each may be repeated) and --all."""
+    """--container, --service, --project, --host, --tenant (each may be repeated) and --all."""
     parser.add_argument(
         "--container", action="append", default=[], metavar="NAME", help="a container; may be repeated"
     )
@@ -31,6 +31,7 @@ def add_scope_arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="a host; together with --container it says on which host that container is",
     )
+    parser.add_argument("--tenant", action="append", default=[], metavar="NAME", help="a tenant")
     parser.add_argument("--all", action="store_true", help="everything")
 
 
@@ -41,6 +42,7 @@ def selected_scopes(options: dict[str, Any]) -> list[Pausable]:
     scopes: list[Pausable] = _containers(options["container"], options["host"])
     scopes += [find_service(name) for name in options["service"]]
     scopes += [find_project(name) for name in options["project"]]
+    scopes += [find_tenant(name) for name in options["tenant"]]
     if not options["container"]:
         scopes += [find_host(name) for name in options["host"]]
     if not scopes:
@@ -49,9 +51,14 @@ def selected_scopes(options: dict[str, Any]) -> list[Pausable]:
 
 
 def _everything(options: dict[str, Any]) -> list[Pausable]:
-    if any(options[name] for name in ("container", "service", "project", "host")):
+    if is_narrowed(options):
         raise CommandError("--all means everything and goes with no other selection: leave one of them out.")
     return [SystemState.objects.get_or_create(pk=1)[0]]
+
+
+def is_narrowed(options: dict[str, Any]) -> bool:
+    """Whether a container, service, project, host or tenant is named."""
+    return any(options[name] for name in ("container", "service", "project", "host", "tenant"))
 
 
 def _containers(names: list[str], hosts: list[str]) -> list[Pausable]:

@@ -1,9 +1,14 @@
 """All models of the healing app, one file a topic."""
 
+from healing.core.breaker import BreakerMode
+from healing.core.dependencies import OnReturn, Origin
 from healing.models.config import ConfigCeiling, HealingConfig, Probe
+from healing.models.dependency import Dependency
 from healing.models.fleet import (
     AutoRegister,
+    Breaker,
     Container,
+    Controlled,
     EngineKind,
     Host,
     HostState,
@@ -12,16 +17,22 @@ from healing.models.fleet import (
     Service,
     Tenant,
 )
+from healing.models.maintenance import MaintenanceWindow, Recurrence
 from healing.models.record import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
-from healing.models.system import CheckShard, Heartbeat, Overload, PutOff, SystemState, Trouble
+from healing.models.system import CheckShard, DeadLetter, Heartbeat, Overload, PutOff, SystemState, Trouble
 
 __all__ = [
     "Attempt",
     "AttemptState",
     "AutoRegister",
+    "Breaker",
+    "BreakerMode",
     "CheckShard",
     "ConfigCeiling",
     "Container",
+    "Controlled",
+    "DeadLetter",
+    "Dependency",
     "EngineKind",
     "FailureRecord",
     "HealingConfig",
@@ -29,10 +40,14 @@ __all__ = [
     "Heartbeat",
     "Host",
     "HostState",
+    "MaintenanceWindow",
+    "OnReturn",
+    "Origin",
     "Overload",
     "Probe",
     "Project",
     "PutOff",
+    "Recurrence",
     "Scope",
     "Service",
     "Stage",

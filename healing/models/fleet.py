@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from healing.core.breaker import LEAST, SHARE, BreakerMode
 from healing.core.queues import LONGEST_NAME, NAME, WRONG_NAME
 from healing.models.choices import choices
 
@@ -33,7 +34,56 @@ class AutoRegister(StrEnum):
     ALL = "all"
 
 
-class Tenant(models.Model):
+class Controlled(models.Model):
+    """Where a person can hold automation: nothing is looked at while paused, nothing is touched in a dry run."""
+
+    paused_until = models.DateTimeField(
+        null=True, blank=True, help_text="Neither checked nor healed until then; goes on by itself."
+    )
+    paused_reason = models.CharField(max_length=200, blank=True)
+    dry_run = models.BooleanField(
+        default=False, help_text="Record what would be done, from here on down, and touch nothing."
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Breaker(models.Model):
+    """The switch that stops automation where much fails at once and acting may not help."""
+
+    breaker_mode = models.CharField(
+        max_length=12,
+        choices=choices(BreakerMode),
+        default=BreakerMode.SLOW_START.value,
+        help_text="While too much fails at once: heal slowly, hold everything, or wait for a person's approval.",
+    )
+    breaker_share = models.FloatField(
+        default=SHARE,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text=f"More than this share of the containers, and at least {LEAST}, failing at once opens the breaker.",
+    )
+    breaker_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Open since then; empty while it is closed."
+    )
+    breaker_calm_since = models.DateTimeField(null=True, blank=True, editable=False)
+    breaker_incident = models.ForeignKey(
+        "healing.FailureRecord",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    approved_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="A person has let it heal until then."
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Tenant(Controlled):
     """Whose containers these are."""
 
     name = models.CharField(max_length=100, unique=True)
@@ -46,7 +96,7 @@ class Tenant(models.Model):
         return self.name
 
 
-class Scope(models.Model):
+class Scope(Controlled):
     """What a host, a project, a service and a container have in common: their own config and their own pause."""
 
     config = models.ForeignKey(
@@ -57,17 +107,13 @@ class Scope(models.Model):
         related_name="+",
         help_text="Values that apply from here on down; what it leaves empty is inherited.",
     )
-    paused_until = models.DateTimeField(
-        null=True, blank=True, help_text="Neither checked nor healed until then; goes on by itself."
-    )
-    paused_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         abstract = True
 
 
-class Host(Scope):
+class Host(Scope, Breaker):
     """One container engine that we talk to."""
 
     tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts")
@@ -104,6 +150,11 @@ class Host(Scope):
         max_length=10, choices=choices(HostState), default=HostState.NEW.value, editable=False
     )
     state_since = models.DateTimeField(null=True, blank=True, editable=False)
+    down_untold = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="It does not answer, and people are not told before maintenance is over.",
+    )
     error = models.TextField(blank=True, editable=False)
     version = models.CharField(max_length=100, blank=True, editable=False)
     last_seen = models.DateTimeField(null=True, blank=True, editable=False)
@@ -190,6 +241,13 @@ class Container(Scope):
         help_text="Config values derived from the restart policy and the HEALTHCHECK.",
     )
     stop_signal = models.CharField(max_length=20, blank=True, editable=False)
+    network_mode = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="The engine's; container:ID where it shares the network of another container.",
+    )
     monitored = models.BooleanField(default=True)
     is_swarm_task = models.BooleanField(default=False, editable=False)
     registered_by = models.CharField(max_length=200, blank=True, editable=False)

@@ -92,20 +92,24 @@ class Stage(StrEnum):
 
     DIAGNOSE = "diagnose"
     RESTART = "restart"
+    RECREATE = "recreate"
     VERIFY = "verify"
     OBSERVE = "observe"
     CLOSED = "closed"
 
 
 class FailureRecord(models.Model):
-    """One failure from detection to resolution, or, with a parent, what automation did about one."""
+    """One failure from detection to resolution (`is_found`), or what automation did about its parent.
+
+    A found failure with a parent belongs to the incident that the parent stands for.
+    """
 
     tenant = models.ForeignKey(
         Tenant, null=True, blank=True, on_delete=models.SET_NULL, related_name="failures"
     )
     container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="failures")
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children"
     )
     engine_id = models.CharField(max_length=128, blank=True)
     container_name = models.CharField(max_length=255)
@@ -143,6 +147,9 @@ class FailureRecord(models.Model):
     fence = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=200, blank=True)
+    lost_claims = models.IntegerField(
+        default=0, help_text="Workers in a row that took it and never came back: it may kill them."
+    )
     forced = models.BooleanField(
         default=False, help_text="A person asked: back-off and quarantine are skipped."
     )

@@ -6,15 +6,13 @@ from django.db import models
 
 from healing.core.shedding import HOLD, Level
 from healing.models.choices import rank_choices
-from healing.models.fleet import Host
+from healing.models.fleet import Breaker, Controlled, Host
 
 
-class SystemState(models.Model):
+class SystemState(Controlled, Breaker):
     """One row (id 1): what all processes must agree on."""
 
     config_revision = models.BigIntegerField(default=0, help_text="Grows with every change of configuration.")
-    paused_until = models.DateTimeField(null=True, blank=True)
-    paused_reason = models.CharField(max_length=200, blank=True)
 
     class Meta:
         verbose_name = verbose_name_plural = "system state"
@@ -24,7 +22,7 @@ class SystemState(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of Selfheal last showed that it works: `beat`, `watch:<host>`, `queue:<name>`, `unserved:<name>`."""
+    """When a part of Selfheal last showed that it works: `beat`, `broker`, `started`, `watch:<host>`, `queue:<name>`, `unserved:<name>`."""
 
     name = models.CharField(max_length=200, unique=True)
     at = models.DateTimeField()
@@ -35,6 +33,24 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DeadLetter(models.Model):
+    """A message that cannot be worked off, or that kills whoever tries, kept aside so that the others flow."""
+
+    at = models.DateTimeField()
+    queue = models.CharField(max_length=200, blank=True)
+    task = models.CharField(max_length=200, blank=True)
+    task_id = models.CharField(max_length=200, blank=True)
+    reason = models.TextField()
+    body = models.TextField(blank=True, help_text="What it said, cut to 4,096 characters.")
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["-at"], name="dead_letters_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.task or 'unreadable'}: {self.reason[:80]}"
 
 
 class CheckShard(models.Model):
@@ -53,6 +69,10 @@ class CheckShard(models.Model):
         default=0,
         help_text="That of its most important container; critical as long as that is not known.",
     )
+    lost_claims = models.IntegerField(
+        default=0,
+        help_text="Workers in a row that took it and never came back: what it checks may kill them.",
+    )
     is_cut_short = models.BooleanField(default=False, help_text="Its last sweep had no time for everything.")
 
     class Meta:
@@ -70,6 +90,9 @@ class Trouble(models.Model):
     key = models.CharField(max_length=200)
     message = models.TextField()
     since = models.DateTimeField()
+    told = models.BooleanField(
+        default=True, help_text="People were told; not yet where maintenance is under way."
+    )
     resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from healing.core.config import Config
 from healing.core.types import AlertLevel
+from healing.effective import known_book
 from healing.models import Container, FailureRecord, Host
-from healing.store import heals
+from healing.store import breakers, dependencies, heals, history
+from healing.store.clock import db_now
 from notifications.core.alert import Alert, AlertKind
 from notifications.core.alert import AlertLevel as Level
 from notifications.outbox import write
@@ -20,12 +22,47 @@ def told(level: str) -> int:
     return _ORDER.index(AlertLevel(level)) if level else -1
 
 
-def failure(failure: FailureRecord, config: Config, level: AlertLevel, title: str, body: str = "") -> None:
-    """Tell of a failure, once for each level: a lower or equal one is not repeated. Call it under the heal's claim."""
+def failure(
+    failure: FailureRecord,
+    config: Config,
+    level: AlertLevel,
+    title: str,
+    body: str = "",
+    *,
+    told_by_storm: bool = False,
+) -> None:
+    """Tell of a failure, once for each level: a lower or equal one is not repeated. Call it under the heal's claim.
+
+    In maintenance nobody is told; what still fails when it ends is told then. While much of its host fails at once that is
+    told, and below critical nothing else of what belongs to that incident; `told_by_storm`: nor is this, critical or not,
+    until the storm is over.
+    """
     if not config.send_alert or failure.is_trial or told(failure.alert_level) >= _ORDER.index(level):
         return
+    if known_book().maintenance(failure.container, db_now()) is not None:
+        return
+    if (told_by_storm or level is not AlertLevel.CRITICAL) and _is_in_storm(failure):
+        return
     heals.write(failure, alert_level=level.value)
-    write(_of(failure, level, title, body or failure.error_message))
+    write(_of(failure, level, title, (body or failure.error_message) + _waiting(failure)))
+
+
+def _waiting(failure: FailureRecord) -> str:
+    """A line that names those held for this container: nobody is told of them but here."""
+    if not known_book().dependencies.needed_by(failure.container_id):
+        return ""
+    names = dependencies.waiting(failure)
+    return f"\nWaiting for it: {', '.join(names)}." if names else ""
+
+
+def _is_in_storm(failure: FailureRecord) -> bool:
+    """Whether it belongs to what is told of the breaker of its host, or of the fleet's; no statement where none is open.
+
+    The breakers are as read when the heal was claimed. What belongs to no incident is in nobody's list but its own.
+    """
+    rows = (failure.container.host, known_book().system)
+    incidents = {row.breaker_incident_id for row in rows if row.breaker_since is not None} - {None}
+    return bool(incidents) and breakers.belongs(failure.pk, incidents)
 
 
 def resolved(failure: FailureRecord, config: Config, title: str, body: str = "") -> None:
@@ -35,8 +72,8 @@ def resolved(failure: FailureRecord, config: Config, title: str, body: str = "")
 
 
 def quarantine_ended(container: Container, config: Config, title: str) -> None:
-    """The way out of a quarantine, whose alert had no end yet."""
-    if config.send_alert:
+    """The way out of a quarantine, whose alert had no end yet; of one that the storm's page told of, that page's end tells."""
+    if config.send_alert and history.quarantine_was_told(container.pk):
         write(
             about_container(
                 container, AlertLevel.INFO, title, "", f"container:{container.pk}", kind="resolved"
@@ -80,8 +117,8 @@ def about_container(
 
 
 def container(container: Container, config: Config, level: AlertLevel, title: str, body: str = "") -> None:
-    """Tell once of a container without a failure record."""
-    if config.send_alert:
+    """Tell once of a container without a failure record; in maintenance nobody is told."""
+    if config.send_alert and known_book().maintenance(container, db_now()) is None:
         write(about_container(container, level, title, body, f"container:{container.pk}"))
 
 

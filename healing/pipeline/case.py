@@ -17,7 +17,8 @@ from healing.effective import ConfigBook
 from healing.models import Attempt, AttemptState, FailureRecord
 from healing.pipeline.engines import find, reachable
 from healing.pipeline.look import logs
-from healing.store import heals, history, hosts, statuses
+from healing.pipeline.network import lost_parent
+from healing.store import dependencies, heals, history, hosts, statuses
 from healing.store.clock import db_now
 
 EXTRA_HISTORY = 1
@@ -25,7 +26,10 @@ EXTRA_HISTORY = 1
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One failure with all that was found out about it. `last` is the newest attempt that was made for it."""
+    """One failure with all that was found out about it. `last` is the newest attempt that was made for it.
+
+    `along_with` is the container along with which this one is to be restarted, even if it works.
+    """
 
     failure: FailureRecord
     snapshot: Snapshot
@@ -35,6 +39,7 @@ class Case:
     diagnosis: Diagnosis
     budget: Budget
     last: Attempt | None
+    along_with: str = ""
 
     @property
     def attempts_made(self) -> int:
@@ -55,6 +60,7 @@ def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
     attempts = history.newest_attempts(container, config.max_restarts + EXTRA_HISTORY)
     past, last = history.as_past(attempts), history.last_of(failure, attempts)
     lines = () if snapshot.health.value == "unhealthy" and snapshot.is_running else logs(engine, snapshot)
+    along_with = dependencies.along_with(failure)
     diagnosis = diagnose(
         Evidence(
             failure_type=FailureType(failure.failure_type),
@@ -68,10 +74,12 @@ def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
             previous_image_id=container.previous_image_id,
             image_changed_at=container.image_changed_at,
             start_error=_start_error(last),
+            network_parent=lost_parent(engine, snapshot, container, book),
+            came_back=along_with,
         )
     )
     spent = budget(past, failure.detected_at, config, now, container.health.released_at)
-    return Case(failure, snapshot, status, config, book, diagnosis, spent, last)
+    return Case(failure, snapshot, status, config, book, diagnosis, spent, last, along_with)
 
 
 def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:

@@ -143,8 +143,8 @@ def _judge(
             statuses.check_again(row.pk, now)
             hosts.sooner(row.container.host_id, now)
             return []
-        _sight(row, detection, now)
-        return react(row, detection, effective.config, failure, now, look)
+        _sight(row, detection, book, now)
+        return react(row, detection, effective.config, failure, now, look, book)
 
 
 def _next_check(row: HealthStatus, detection: Detection, config: Config, began: datetime) -> datetime | None:
@@ -171,11 +171,12 @@ def _blind_pause(container_id: int, config: Config, now: datetime) -> timedelta:
     return max(timedelta(seconds=config.check_interval), grown)
 
 
-def _sight(row: HealthStatus, detection: Detection, now: datetime) -> None:
-    """That we cannot look at a container is told as our own trouble, once."""
+def _sight(row: HealthStatus, detection: Detection, book: ConfigBook, now: datetime) -> None:
+    """That we cannot look at a container is told as our own trouble, once; in maintenance not before its end."""
     key = f"{BLIND}{row.pk}"
     if _is_blind(detection):
-        if hosts.open_trouble(key, detection.status.message, now):
+        quietly = book.maintenance(row.container, now) is not None
+        if hosts.open_trouble(key, detection.status.message, now, quietly=quietly):
             alerts.trouble(row.container, detection.status.message)
     elif row.status == Health.UNKNOWN and hosts.end_trouble(key, now):
         alerts.trouble_over(row.container)

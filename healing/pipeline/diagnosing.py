@@ -8,19 +8,22 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from healing.core import lifecycle
-from healing.core.decide import PUT_OFF, Course, Decision, Situation, decide
+from healing.core.decide import PUT_OFF, Course, Decision, Hold, Situation, decide
 from healing.core.errors import ConfigError, PluginError
 from healing.core.types import ActionKind, ActionResult, AlertLevel, FailureType
 from healing.core.window import Window
 from healing.effective import config_book
 from healing.models import Attempt, FailureRecord, Stage
-from healing.pipeline import alerts
+from healing.pipeline import alerts, breaking, dependencies, recheck
 from healing.pipeline.case import Case, Standing, gather, standing_of
 from healing.pipeline.demands import dropped
 from healing.pipeline.engines import retry_in
 from healing.pipeline.handsoff import left_alone
+from healing.pipeline.holds import hold_of
+from healing.pipeline.poison import set_aside
 from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
+from healing.store.dependencies import ALONG, NOTE
 from healing.store.durability import settles_later
 from healing.store.heals import Next
 from healing.store.windows import Load
@@ -31,22 +34,22 @@ LEASE = 60.0
 RETRY_IN = 5.0
 UNDECIDED_RETRY = 2.0
 LONGEST_WAIT = timedelta(seconds=300)
-KEPT_DETAILS = ("detected_as", "probes_at_detection", "first", "demand")
+KEPT_DETAILS = ("detected_as", "probes_at_detection", "first", "demand", NOTE, ALONG)
 
 
-def run(failure_id: int) -> Next | None:
+def run(failure_id: int) -> Next | list[Next] | None:
     """Diagnose and decide. Claims the heal; does nothing where somebody else has it or it is not due."""
     return _go(failure_id, Stage.DIAGNOSE)
 
 
-def observe(failure_id: int) -> Next | None:
+def observe(failure_id: int) -> Next | list[Next] | None:
     """Look again at a failure that is only watched: is there something to do by now?"""
     return _go(failure_id, Stage.OBSERVE)
 
 
-def _go(failure_id: int, stage: Stage) -> Next | None:
+def _go(failure_id: int, stage: Stage) -> Next | list[Next] | None:
     failure = heals.claim(failure_id, stage, LEASE)
-    if failure is None:
+    if failure is None or set_aside(failure):
         return None
     book = config_book()
     if dropped(failure, book) or left_alone(failure, book):
@@ -60,10 +63,11 @@ def _go(failure_id: int, stage: Stage) -> Next | None:
         _close_gone(failure)
         return None
     standing = standing_of(case, db_now())
-    if standing is Standing.FAILING or failure.forced:
-        return _decide(case, db_now())
-    _not_failing(case, standing, db_now())
-    return None
+    if standing is Standing.FAILING or failure.forced or case.along_with:
+        others = recheck.look(case)
+        following = _decide(case, db_now())
+        return [*others, *([following] if following else [])] if others else following
+    return _not_failing(case, standing, db_now())
 
 
 def _look_later(failure: FailureRecord, error: Exception) -> None:
@@ -72,17 +76,19 @@ def _look_later(failure: FailureRecord, error: Exception) -> None:
     heals.move(failure, Stage(failure.stage), now + pause, reason=f"could not look: {error}")
 
 
-def _not_failing(case: Case, standing: Standing, now: datetime) -> None:
+def _not_failing(case: Case, standing: Standing, now: datetime) -> list[Next]:
     failure = case.failure
     rested = decide(case.diagnosis, case.config, _situation(case, now), now)
     with transaction.atomic():
         if standing is Standing.RECOVERED:
             heals.close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now)
             alerts.resolved(failure, case.config, f"{failure.container_name} is healthy again")
-        elif rested.course is Course.CLOSE:
+            return dependencies.came_back(failure, case.book, now)
+        if rested.course is Course.CLOSE:
             _close(case, rested, now)
         else:
             heals.move(failure, Stage(failure.stage), now + timedelta(seconds=UNDECIDED_RETRY))
+    return []
 
 
 def _close_gone(failure: FailureRecord) -> None:
@@ -97,7 +103,9 @@ def _decide(case: Case, now: datetime) -> Next | None:
     failure = case.failure
     with settles_later():
         load = windows.locked(failure.container.host_id)
-        decision = decide(case.diagnosis, case.config, _situation(case, now, load), now)
+        broken = breaking.at_decision(load.host, case.book.system, now)
+        failure.container.host = load.host
+        decision = decide(case.diagnosis, case.config, _situation(case, now, load, broken), now)
         if decision.course is Course.QUARANTINE:
             statuses.lock(failure.container_id)
         if decision.course is not Course.ACT:
@@ -111,7 +119,7 @@ def _decide(case: Case, now: datetime) -> Next | None:
         return _COURSES[decision.course](case, decision, now)
 
 
-def _situation(case: Case, now: datetime, load: Load | None = None) -> Situation:
+def _situation(case: Case, now: datetime, load: Load | None = None, broken: Hold | None = None) -> Situation:
     failure = case.failure
     paused_until, paused_by = case.book.paused(failure.container, now)
     return Situation(
@@ -120,6 +128,9 @@ def _situation(case: Case, now: datetime, load: Load | None = None) -> Situation
         budget=case.budget,
         paused_until=paused_until,
         paused_by=paused_by,
+        hold=hold_of(failure, case.book, now) or broken,
+        dry_run_by=case.book.dry_run_by(failure.container),
+        goes_along=bool(case.along_with) and "detected_as" not in failure.details,
         heals_under_way=load.fleet if load else 0,
         window=load.window if load else Window(),
         attempts_made=case.attempts_made,
@@ -147,6 +158,7 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
         failure=failure,
         container=failure.container,
         number=case.attempts_made + 1,
+        action=case.diagnosis.action,
         fence=failure.fence,
         reason=decision.reason,
         budget_spent=spent.in_window + 1,
@@ -158,16 +170,17 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
         guard_started_at=case.snapshot.started_at,
         intent_at=now,
     )
+    stage = Stage(case.diagnosis.action)
     heals.move(
         failure,
-        Stage.RESTART,
+        stage,
         now,
-        action=ActionKind.RESTART,
+        action=case.diagnosis.action,
         action_result=ActionResult.PENDING,
         forced=False,
         **_findings(case, decision),
     )
-    return Next(Stage.RESTART, failure.pk, failure.priority)
+    return Next(stage, failure.pk, failure.priority)
 
 
 def _wait(case: Case, decision: Decision, now: datetime) -> None:
@@ -176,6 +189,11 @@ def _wait(case: Case, decision: Decision, now: datetime) -> None:
     fields: dict[str, object] = {}
     if decision.reason.startswith(PUT_OFF) and case.failure.put_off_at is None:
         fields = {"put_off_at": now}
+    if decision.incident is not None and case.failure.parent_id is None:
+        fields["parent_id"] = decision.incident
+    if decision.tells:
+        title = f"{case.failure.container_name} fails: {decision.reason}"
+        alerts.failure(case.failure, case.config, AlertLevel.WARNING, title, case.diagnosis.summary)
     heals.move(case.failure, Stage.DIAGNOSE, min(until, now + LONGEST_WAIT), **fields)
 
 
@@ -189,9 +207,19 @@ def _observe(case: Case, decision: Decision, now: datetime) -> None:
     if now - failure.detected_at >= timedelta(seconds=config.restart_window):
         level = AlertLevel.CRITICAL
     title = f"{failure.container_name}: {case.diagnosis.cause}"
-    alerts.failure(
-        failure, config, level, title, f"{case.diagnosis.summary}\nNot touched: {decision.reason}."
-    )
+    text = f"{case.diagnosis.summary}\nNot touched: {decision.reason}."
+    alerts.failure(failure, config, level, title, text, told_by_storm=True)
+    heals.move(failure, Stage.OBSERVE, decision.not_before, **fields)
+
+
+def _only_tell(case: Case, decision: Decision, now: datetime) -> None:
+    """What would have been done is on the record and told once; no attempt, no budget, nothing touched."""
+    failure = case.failure
+    fields: dict[str, object] = {"forced": False}
+    if not case.attempts_made:
+        fields |= {"action": ActionKind.NONE, "action_result": ActionResult.PENDING}
+    title = f"{failure.container_name}: {decision.reason}"
+    alerts.failure(failure, case.config, AlertLevel.INFO, title, case.diagnosis.summary)
     heals.move(failure, Stage.OBSERVE, decision.not_before, **fields)
 
 
@@ -205,6 +233,7 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
     failure, config = case.failure, case.config
     until = now + timedelta(seconds=config.quarantine_release) if config.quarantine_release else None
     if not failure.is_trial:
+        breaking.join(failure)
         release = (
             f"one silent trial at {until:%H:%M:%S} UTC"
             if until
@@ -217,6 +246,7 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
             AlertLevel.CRITICAL,
             title,
             f"{case.diagnosis.summary}\n{decision.reason}. Next: {release}.",
+            told_by_storm=True,
         )
         heals.add_child(
             failure,
@@ -236,4 +266,5 @@ _COURSES = {
     Course.OBSERVE: _observe,
     Course.CLOSE: _close,
     Course.QUARANTINE: _quarantine,
+    Course.DRY_RUN: _only_tell,
 }

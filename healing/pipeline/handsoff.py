@@ -1,12 +1,13 @@
-"""Heals that are no longer Selfheal's business: somebody has taken out or paused the container, or its host."""
+"""Heals that are not Selfheal's business, or not now: somebody has taken out or paused the container, or works on it."""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from healing.core.decide import HELD
 from healing.core.types import ActionResult
 from healing.effective import ConfigBook, config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
@@ -16,8 +17,8 @@ from healing.store.clock import db_now
 
 logger = logging.getLogger(__name__)
 
-PAUSE_LOOK = timedelta(seconds=10)
-"""A pause is looked at again so soon, because a person may end it early."""
+LOOK_AGAIN = timedelta(seconds=10)
+"""A pause and a maintenance window are looked at again so soon, because a person may end them early."""
 
 
 def taken_out(failure: FailureRecord, *, forced: bool = False) -> str:
@@ -46,14 +47,23 @@ def leave(failure: FailureRecord, reason: str) -> None:
 
 
 def left_alone(failure: FailureRecord, book: ConfigBook) -> bool:
-    """Whether a claimed heal that is only to be thought about was ended, or put off because of a pause."""
+    """Whether a claimed heal that is only to be thought about was ended, or put off because of a pause or of maintenance."""
     reason = taken_out(failure, forced=failure.forced)
     if reason:
         leave(failure, reason)
         return True
     now = db_now()
     until, by = book.paused(failure.container, now)
-    if until is None:
+    if until is not None:
+        heals.move(failure, Stage(failure.stage), min(until, now + LOOK_AGAIN), reason=f"paused: {by}")
+        return True
+    return _held_as_before(failure, book, now)
+
+
+def _held_as_before(failure: FailureRecord, book: ConfigBook, now: datetime) -> bool:
+    """A failure that is held by the same maintenance window as at its last decision needs no look: checks go on, and close it."""
+    hold = book.maintenance(failure.container, now) if not failure.forced else None
+    if hold is None or failure.reason != f"{HELD}: {hold.reason}":
         return False
-    heals.move(failure, Stage(failure.stage), min(until, now + PAUSE_LOOK), reason=f"paused: {by}")
+    heals.move(failure, Stage(failure.stage), min(hold.until, now + LOOK_AGAIN))
     return True

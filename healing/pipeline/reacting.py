@@ -8,11 +8,21 @@ from datetime import datetime
 from healing.core.config import Config
 from healing.core.shedding import rank
 from healing.core.status import ChangeKind, Detection, Seen
-from healing.core.types import ActionResult, AlertLevel, FailureType, Lifecycle, ProbeResult
+from healing.core.types import (
+    ActionKind,
+    ActionResult,
+    AlertLevel,
+    FailureType,
+    Health,
+    Lifecycle,
+    ProbeResult,
+)
+from healing.effective import ConfigBook
 from healing.models import FailureRecord, HealthStatus, Stage
-from healing.pipeline import alerts
+from healing.pipeline import alerts, breaking, dependencies
 from healing.store import heals
 from healing.store.clock import db_now
+from healing.store.dependencies import along_with
 from healing.store.heals import Next
 
 logger = logging.getLogger(__name__)
@@ -25,6 +35,7 @@ def react(
     failure: FailureRecord | None,
     now: datetime,
     look: Seen,
+    book: ConfigBook,
 ) -> list[Next]:
     """Called in the transaction that writes the verdict; `failure` is the container's open one."""
     change = detection.change
@@ -34,7 +45,7 @@ def react(
         case ChangeKind.FAILED:
             return _failed(row, detection, config, failure, now, look)
         case ChangeKind.HEALTHY:
-            return _healthy(row, detection, config, failure, now)
+            return _healthy(row, detection, config, failure, now, book)
         case ChangeKind.GONE:
             _gone(failure, config, now)
         case ChangeKind.LEFT_ALONE:
@@ -62,6 +73,7 @@ def _failed(
         failure_type=change.failure_type,
         error_message=change.reason,
         is_trial=change.is_trial,
+        parent_id=None if change.is_trial else breaking.incident_of(row.container.host),
         priority=rank(config.priority),
         details={
             "detected_as": change.failure_type,
@@ -106,20 +118,31 @@ def _fails_otherwise(failure: FailureRecord, failure_type: FailureType, reason: 
 
 
 def _healthy(
-    row: HealthStatus, detection: Detection, config: Config, failure: FailureRecord | None, now: datetime
+    row: HealthStatus,
+    detection: Detection,
+    config: Config,
+    failure: FailureRecord | None,
+    now: datetime,
+    book: ConfigBook,
 ) -> list[Next]:
     name = row.container.name
     if failure is None:
         if row.lifecycle == Lifecycle.QUARANTINED:
             alerts.quarantine_ended(row.container, config, f"{name} is healthy again and out of quarantine")
-        return []
+        return [] if _was_well(row) else dependencies.back(row.pk, book, now)
     if failure.stage == Stage.VERIFY:
         return [Next(Stage.VERIFY, failure.pk, failure.priority)]
-    if _is_waiting(failure) and _close(
-        failure, ActionResult.SUCCESS, "recovered without an action of ours", now
-    ):
-        alerts.resolved(failure, config, f"{name} is healthy again", detection.status.message)
-    return []
+    if along_with(failure) or not _is_waiting(failure):
+        return []
+    if not _close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now):
+        return []
+    alerts.resolved(failure, config, f"{name} is healthy again", detection.status.message)
+    return dependencies.came_back(failure, book, now)
+
+
+def _was_well(row: HealthStatus) -> bool:
+    """Whether it was healthy before this look: nobody waits for it, and each look that woke others would wake the next."""
+    return row.status == Health.HEALTHY and row.lifecycle == Lifecycle.RUNNING
 
 
 def _is_waiting(failure: FailureRecord) -> bool:
@@ -128,16 +151,25 @@ def _is_waiting(failure: FailureRecord) -> bool:
 
 
 def _at_rest(detection: Detection, config: Config, failure: FailureRecord, now: datetime) -> list[Next]:
-    """Somebody has stopped or finished a container whose failure is open: there is nothing left to heal."""
+    """Somebody has stopped or finished a container whose failure is open: there is nothing left to heal.
+
+    One that is to be recreated was stopped by us, and so was what has ended during a call of ours.
+    """
     reason = detection.status.message
-    at_rest = detection.status.lifecycle in (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED)
+    finished = detection.status.lifecycle is Lifecycle.FINISHED and failure.action != ActionKind.RECREATE
+    at_rest = finished or detection.status.lifecycle is Lifecycle.STOPPED_BY_HAND
     if (
         at_rest
         and _is_waiting(failure)
+        and not (finished and _ended_by_us(failure, detection.status.ended_at))
         and _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
     ):
         alerts.resolved(failure, config, f"{failure.container_name}: {reason}")
     return []
+
+
+def _ended_by_us(failure: FailureRecord, ended_at: datetime | None) -> bool:
+    return ended_at is not None and heals.our_call_covers(failure.container_id, ended_at)
 
 
 def _gone(failure: FailureRecord | None, config: Config, now: datetime) -> None:

@@ -39,8 +39,11 @@ FRESH = timedelta(seconds=1)
 PassOn = Callable[[Sequence[Next]], None]
 
 
-def check_shard(host_id: int, number: int, pass_on: PassOn) -> None:
-    """Check every container of a shard. `pass_on` gets the heals that are to be moved on at once, as they are found."""
+def check_shard(host_id: int, number: int, pass_on: PassOn, begun_at: datetime | None = None) -> None:
+    """Check every container of a shard. `pass_on` gets the heals that are to be moved on at once, as they are found.
+
+    `begun_at`: when its claim was taken up; only that claim is given back. None: whoever has it.
+    """
     host = Host.objects.filter(pk=host_id, enabled=True).first()
     if host is None:
         return
@@ -56,8 +59,9 @@ def check_shard(host_id: int, number: int, pass_on: PassOn) -> None:
             now,
             sweep.pause,
             priority=sweep.priority,
-            has_put_off=bool(sweep.put_off),
+            has_put_off=bool(sweep.put_off) or sweep.has_left_blind,
             is_cut_short=sweep.is_cut_short,
+            begun_at=begun_at,
         )
         overload.count(host_id, sweep.put_off, now)
 
@@ -75,6 +79,7 @@ class Sweep:
     """One sweep of a host. `pause` in seconds until the next, None where the engine does not answer.
 
     `put_off` counts checks by rank. `is_cut_short`: some of them because there was no time, and not by the overload's level.
+    `has_left_blind`: not all that could not be looked at last time got their turn.
     """
 
     host: Host
@@ -84,6 +89,7 @@ class Sweep:
     priority: int = DEFAULT_RANK
     put_off: dict[int, int] = field(default_factory=dict)
     is_cut_short: bool = False
+    has_left_blind: bool = False
     _state: overload.State | None = None
     _asked_at: datetime | None = None
 
@@ -123,9 +129,22 @@ class Sweep:
                 found = step.run()
                 if not self._passed_on(found):
                     return
-        for pk in plan.blind:
+        self._look_at_blind(plan.blind, engine, book)
+
+    def _look_at_blind(self, container_ids: Sequence[int], engine: Engine, book: ConfigBook) -> None:
+        """One of those that may hang again, and more while there is time; those late longest come first with each sweep."""
+        end = db_now() + timedelta(seconds=self._time)
+        for number, pk in enumerate(container_ids):
+            if number and db_now() >= end:
+                self.has_left_blind = True
+                return
             if not self._passed_on(look_and_judge(self.host, engine, [pk], book, self.began)):
                 return
+
+    @property
+    def _time(self) -> float:
+        """Seconds that there are for what is not critical."""
+        return max(self.pause or 0.0, SHORTEST_TIME)
 
     def _passed_on(self, found: list[Next] | None) -> bool:
         """Pass on what was found; False where the engine was lost, which is asked again at the pace of one that is down."""
@@ -161,8 +180,7 @@ class Sweep:
         fresh = now - (self._asked_at or self.began) < FRESH and not self._state.is_tense
         if not self.is_cut_short and not fresh:
             self._asked_at = now
-            time = max(self.pause or 0.0, SHORTEST_TIME)
-            is_over = now - self.began > timedelta(seconds=time)
+            is_over = now - self.began > timedelta(seconds=self._time)
             self.is_cut_short = is_over or overload.is_waited_for(self.host.queue, its_rank, now)
         return self.is_cut_short
 

@@ -42,13 +42,17 @@ def _unserved(queue: str, now: datetime) -> None:
     waiting = queues.hosts_of(queue)
     message = f"no worker serves the queue {queue}"
     with transaction.atomic():
-        if not hosts.open_trouble(f"{TROUBLE}{queue}", _text(queue, waiting), now):
+        # The dead-man's switch may have told it before, as the queue's silence.
+        is_told = hosts.trouble_since(f"down:{TROUBLE}{queue}") is not None
+        is_first = hosts.open_trouble(f"{TROUBLE}{queue}", _text(queue, waiting), now, quietly=is_told)
+        if not is_first and not is_told:
             return
         if queues.is_check_queue(queue):
             for host in waiting:
                 statuses.unknown(host.pk, f"could not look: {message}")
-        title = f"No worker serves the queue {queue}"
-        write(_alert(queue, AlertLevel.ERROR, title, _text(queue, waiting), AlertKind.FIRING))
+        if is_first:
+            title = f"No worker serves the queue {queue}"
+            write(_alert(queue, AlertLevel.ERROR, title, _text(queue, waiting), AlertKind.FIRING))
     logger.error(message, extra={"action": "queue_unserved", "queue": queue})
 
 

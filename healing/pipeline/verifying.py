@@ -28,12 +28,14 @@ from healing.core.types import (
 )
 from healing.core.verify import NotVerified, Trial, Verified, Wait, verify
 from healing.core.window import after_failed, after_verified
-from healing.effective import ConfigBook, config_book
+from healing.effective import ConfigBook, config_book, known_book
 from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
-from healing.pipeline import alerts
-from healing.pipeline.engines import find, reachable
+from healing.pipeline import alerts, dependencies
+from healing.pipeline.acting import find_now, follow
+from healing.pipeline.engines import reachable
 from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.look import probe_all, targets
+from healing.pipeline.poison import set_aside
 from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
@@ -50,7 +52,7 @@ def run(failure_id: int, *, early: bool = False) -> list[Next]:
     Returns what is to be moved on at once: the heal itself, and those that have got the place of one that has ended.
     """
     failure = heals.claim(failure_id, Stage.VERIFY, LEASE, early=early)
-    if failure is None:
+    if failure is None or set_aside(failure):
         return []
     attempt = failure.attempts.order_by("-number").first()
     if attempt is None or attempt.state != AttemptState.VERIFYING:
@@ -65,7 +67,7 @@ def run(failure_id: int, *, early: bool = False) -> list[Next]:
     _extend(failure, config, book)
     try:
         engine = reachable(failure.container.host)
-        snapshot = find(engine, failure.container)
+        snapshot = find_now(engine, failure.container, attempt)
     except (PluginError, ConfigError) as error:
         _postpone(failure, attempt, f"could not look: {error}")
         return []
@@ -78,8 +80,9 @@ def run(failure_id: int, *, early: bool = False) -> list[Next]:
         case NotVerified(reason):
             return _not_verified(failure, attempt, config, snapshot, reason)
         case Wait(until, reason):
-            Attempt.objects.filter(pk=attempt.pk).update(looks=F("looks") + 1)
-            heals.move(failure, Stage.VERIFY, until, reason=f"verifying: {reason}")
+            with transaction.atomic():
+                heals.move(failure, Stage.VERIFY, until, reason=f"verifying: {reason}")
+                Attempt.objects.filter(pk=attempt.pk).update(looks=F("looks") + 1)
             return []
 
 
@@ -95,8 +98,9 @@ def _extend(failure: FailureRecord, config: Config, book: ConfigBook) -> None:
 def _postpone(failure: FailureRecord, attempt: Attempt, reason: str) -> None:
     """Not to be able to look is no answer: the time that passes so does not count against the container."""
     pause = timedelta(seconds=RETRY_IN)
-    Attempt.objects.filter(pk=attempt.pk).update(verify_until=F("verify_until") + pause)
-    heals.move(failure, Stage.VERIFY, db_now() + pause, reason=reason)
+    with transaction.atomic():
+        heals.move(failure, Stage.VERIFY, db_now() + pause, reason=reason)
+        Attempt.objects.filter(pk=attempt.pk).update(verify_until=F("verify_until") + pause)
 
 
 def _trial(attempt: Attempt, config: Config) -> Trial:
@@ -143,14 +147,14 @@ def _verified(
     failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
 ) -> list[Next]:
     now = db_now()
+    follow(failure.container, attempt, snapshot)
     with transaction.atomic():
         row = statuses.lock(failure.container_id)
         Attempt.objects.filter(pk=attempt.pk).update(
             state=AttemptState.SUCCEEDED, ended_at=now, outcome=reason, answered_at=attempt.answered_at or now
         )
-        heals.add_child(
-            failure, FailureType.AUTO_RESTART, ActionKind.RESTART, ActionResult.SUCCESS, reason, now
-        )
+        action = ActionKind(attempt.action)
+        heals.add_child(failure, FailureType.AUTO_RESTART, action, ActionResult.SUCCESS, reason, now)
         heals.close(failure, ActionResult.SUCCESS, reason, now)
         _set_healthy(row, snapshot, reason, now)
         title = f"{failure.container_name} is healthy again"
@@ -159,12 +163,13 @@ def _verified(
         if failure.is_trial:
             alerts.quarantine_ended(failure.container, config, f"{title} and out of quarantine")
         alerts.resolved(failure, config, title, text)
+        dependants = dependencies.came_back(failure, known_book(), now)
     logger.info(
         "healed: %s",
         reason,
         extra={"action": "healed", "container": failure.container_name, "failure": failure.pk},
     )
-    return _move_window(failure, attempt, after_verified)
+    return [*_move_window(failure, attempt, after_verified), *dependants]
 
 
 def _move_window(failure: FailureRecord, attempt: Attempt, by: Callable[[float], float]) -> list[Next]:
@@ -204,7 +209,7 @@ def _not_verified(
             heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
             alerts.resolved(failure, config, f"{failure.container_name} was removed")
             return []
-        _note_exit(failure, snapshot)
+        note_exit(failure, snapshot)
         due_at = _news_come(snapshot, now)
         heals.move(failure, Stage.DIAGNOSE, due_at, action_result=ActionResult.FAILED, reason=reason)
     others = _move_window(failure, attempt, after_failed)
@@ -224,16 +229,19 @@ def _news_come(snapshot: Snapshot, now: datetime) -> datetime:
     return min(max(now, ended + timedelta(seconds=EVENT_SLACK)), now + timedelta(seconds=EVENT_SLACK))
 
 
-def _note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
-    """Remember the exit seen here: a crash loop is recognised whoever saw its exits, and this one is a failure."""
-    row = HealthStatus.objects.get(pk=failure.container_id)
+def note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
+    """Remember the exit seen here: a crash loop is recognised whoever saw its exits, and this one is a failure.
+
+    Call it in a transaction, before the failure is written.
+    """
+    row = statuses.lock(failure.container_id)
     before = statuses.to_core(row)
     status = heals.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
     fields: dict[str, object] = {}
     if snapshot.state is EngineState.EXITED and before.lifecycle is not Lifecycle.QUARANTINED:
         failures = before.consecutive_failures + 1
         fields = {"lifecycle": Lifecycle.EXITED, "status": Health.UNHEALTHY, "consecutive_failures": failures}
-    HealthStatus.objects.filter(pk=row.pk, version=row.version).update(
+    HealthStatus.objects.filter(pk=row.pk).update(
         exits=[list(pair) for pair in status.exits],
         started_at=status.started_at,
         ended_at=status.ended_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from healing.core.config import parse_value
 from healing.core.errors import ConfigError
-from healing.core.labels import COMPOSE_PROJECT, COMPOSE_SERVICE, PREFIX, read_labels
+from healing.core.labels import COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE, PREFIX, read_labels
 from healing.core.mapping import values_from_engine
+from healing.core.recreation import is_successor, lasting_name
 from healing.core.types import Lifecycle, Snapshot
 from healing.models import AutoRegister, Container, HealthStatus, Host, Project, Service
+from healing.registration.learning import learn_around
 
 FILE_PREFIX = "file "
 """`registered_by` of rows whose values come from a file begins with this; an engine does not overwrite those."""
@@ -23,6 +25,9 @@ FILE_PREFIX = "file "
 STACK_PROJECT = "com.docker.stack.namespace"
 STACK_SERVICE = "com.docker.swarm.service.name"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
+
+_TELLING = {"name", "engine_id", "labels", "network_mode", "project", "service"}
+"""The fields from which dependencies are learned."""
 
 # Compose sets a container aside under this name while it recreates it.
 _SET_ASIDE = re.compile(r"[0-9a-f]{12}_(.+)")
@@ -57,10 +62,21 @@ def service_of(labels: Mapping[str, str]) -> str:
 
 
 def stable_name(snapshot_name: str, labels: Mapping[str, str]) -> str:
-    """The container's lasting name: without the prefix that Compose gives it while recreating."""
-    name = snapshot_name.removeprefix("/")
+    """The container's lasting name: without what Compose, or we, give it while recreating."""
+    name = lasting_name(snapshot_name.removeprefix("/"))
     found = _SET_ASIDE.fullmatch(name) if COMPOSE_PROJECT in labels else None
     return found[1] if found else name
+
+
+def is_set_aside(name: str, labels: Mapping[str, str], names: Collection[str]) -> bool:
+    """Whether this container is being replaced, or was, by another that is there under its name; or is still to replace one.
+
+    `names` are those of the engine's containers.
+    """
+    if is_successor(name):
+        return True
+    lasting = stable_name(name, labels)
+    return lasting != name and lasting in names
 
 
 def mapped_values(snapshot: Snapshot) -> dict[str, Any]:
@@ -94,11 +110,14 @@ def _adopt(host: Host, snapshot: Snapshot, registered_by: str) -> Container:
         row = Container(host=host, tenant_id=host.tenant_id, registered_by=registered_by[:200])
         _follow(row, snapshot)
         row.save()
+        learn_around(row)
         return row
     old_engine_id = row.engine_id
     changed = _follow(row, snapshot)
     if changed:
         row.save(update_fields=changed)
+    if _TELLING & {*changed}:
+        learn_around(row)
     if row.engine_id != old_engine_id:
         forget_old_container(row)
     return row
@@ -145,7 +164,8 @@ def facts(row: Container, snapshot: Snapshot) -> dict[str, Any]:
     labels = dict(snapshot.labels)
     from_file = row.registered_by.startswith(FILE_PREFIX)
     if from_file:
-        labels = {name: text for name, text in row.labels.items() if name.startswith(PREFIX)} | labels
+        stated = (name for name in row.labels if name.startswith(PREFIX) or name == COMPOSE_DEPENDS_ON)
+        labels = {name: row.labels[name] for name in stated} | labels
     values: dict[str, Any] = {
         "name": stable_name(snapshot.name, snapshot.labels),
         "engine_id": snapshot.id,
@@ -155,6 +175,7 @@ def facts(row: Container, snapshot: Snapshot) -> dict[str, Any]:
         "mapped": row.mapped if from_file else mapped_values(snapshot),
         "stop_signal": snapshot.stop_signal,
         "is_swarm_task": snapshot.is_swarm_task,
+        "network_mode": snapshot.network_mode[:300],
         "monitored": monitored_after(row, labels),
     }
     if row.image_id and snapshot.image_id and row.image_id != snapshot.image_id:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from healing.registration import marked
-from healing.registration.compose_merge import merge, only_relevant, replace_variables, with_label_map
+from healing.registration.compose_merge import (
+    merge,
+    only_relevant,
+    replace_variables,
+    with_label_map,
+    with_needs_map,
+)
 from healing.registration.marked import Map, Seq
 from healing.registration.rows import Finding, Place, RegistrationError
 from healing.registration.sources import read_text
@@ -135,7 +141,9 @@ class Loader:
         service = document.services[name]
         if not isinstance(service, Map):
             raise RegistrationError(place, path, "write a mapping with at least an image or a build")
-        service = with_label_map(self._replaced(document, only_relevant(service), place, path))
+        service = with_needs_map(
+            with_label_map(self._replaced(document, only_relevant(service), place, path))
+        )
         service.place = place
         extends = service.pop("extends", None)
         if extends is None:

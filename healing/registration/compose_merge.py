@@ -11,11 +11,13 @@ from healing.registration.rows import Place, RegistrationError
 
 RELEVANT = (
     "container_name",
+    "depends_on",
     "deploy",
     "extends",
     "healthcheck",
     "image",
     "labels",
+    "network_mode",
     "profiles",
     "restart",
     "scale",
@@ -102,6 +104,17 @@ def with_label_map(service: Map) -> Map:
             service["labels"] = Override(label_map(labels.value, service.at("labels")))
     elif labels is not None:
         service["labels"] = label_map(labels, service.at("labels"))
+    return service
+
+
+def with_needs_map(service: Map) -> Map:
+    """The service with `depends_on` as a mapping, whichever of the two forms it is written in."""
+    needs = service.get("depends_on")
+    if isinstance(needs, Seq):
+        result = Map(needs.place)
+        for name, place in zip(needs, needs.places, strict=True):
+            result.put(str(name), Map(place), place)
+        service["depends_on"] = result
     return service
 
 

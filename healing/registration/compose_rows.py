@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from healing.core.labels import COMPOSE_PROJECT, COMPOSE_SERVICE
+from healing.core.depends_on import CONDITIONS, STARTED, Need, as_label
+from healing.core.labels import COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE
+from healing.core.types import SHARED_NETWORK
 from healing.registration.compose_load import PROJECT_NAME, Document, Loader, Project, project_name
-from healing.registration.declare import declare, label_findings
+from healing.registration.declare import declare, label_findings, truth
 from healing.registration.marked import Map
 from healing.registration.policy import mapped_healthcheck, mapped_policy, usable, whole
 from healing.registration.rows import Finding, Place, Reading, RegistrationError, Row
@@ -30,6 +32,7 @@ class Naming:
     active_profiles: frozenset[str]
     healing_profiles: Collection[str]
     registered_by: str
+    services: Mapping[str, Map | RegistrationError] = field(default_factory=dict)
 
 
 def read_compose(sources: Sequence[Source], options: Options) -> Reading:
@@ -46,6 +49,7 @@ def read_compose(sources: Sequence[Source], options: Options) -> Reading:
         active_profiles=_active_profiles(variables, options),
         healing_profiles=options.profiles,
         registered_by="file " + ", ".join(source.file for source in sources),
+        services=project.services,
     )
     reading = Reading(warnings=list(project.warnings), files_read=len(sources))
     for name, service in project.services.items():
@@ -127,6 +131,9 @@ def service_rows(name: str, service: Map, naming: Naming) -> tuple[list[Row], li
         service.at("healthcheck"),
     )
     labels = _labels(name, service, naming)
+    needs, missing = _needs(service, naming)
+    labels |= {COMPOSE_DEPENDS_ON: as_label(needs)} if needs else {}
+    warnings += missing
     warnings += label_findings(labels, _label_place(service), naming.healing_profiles)
     rows = [
         Row(
@@ -137,6 +144,7 @@ def service_rows(name: str, service: Map, naming: Naming) -> tuple[list[Row], li
             image=_image(service),
             labels=labels,
             mapped=mapped,
+            network_mode=_shared_network(service, naming),
             registered_by=naming.registered_by,
         )
         for container in _container_names(name, service, naming)
@@ -161,6 +169,56 @@ def _labels(name: str, service: Map, naming: Naming) -> dict[str, str]:
     declared = declare(stated, stated.at, naming.healing_profiles, "x-selfheal.")
     written = service.get("labels") or {}
     return {**declared, **written, COMPOSE_PROJECT: naming.project, COMPOSE_SERVICE: name}
+
+
+def _needs(service: Map, naming: Naming) -> tuple[list[Need], list[Finding]]:
+    """The services that it depends on, and warnings about those that are not there; Compose itself refuses these."""
+    written = service.get("depends_on") or Map(service.place)
+    if not isinstance(written, Map):
+        raise RegistrationError(
+            service.at("depends_on"), "depends_on", "write a list of services, or a mapping of them"
+        )
+    needs, missing = [], []
+    for name, options in written.items():
+        place = written.at(name)
+        needs.append(_need(name, options, place))
+        if name not in naming.services and _option(options, "required", True):
+            reason = f"there is no service {name!r}, so nothing waits for it"
+            missing.append(Finding(place, f"depends_on.{name}", reason))
+    return needs, missing
+
+
+def _need(name: str, options: Any, place: Place) -> Need:
+    path = f"depends_on.{name}"
+    if options is not None and not isinstance(options, Map):
+        raise RegistrationError(place, path, "write a mapping, such as condition: service_healthy")
+    condition = _option(options, "condition", STARTED)
+    if condition not in CONDITIONS:
+        known = ", ".join(CONDITIONS)
+        raise RegistrationError(
+            place, f"{path}.condition", f"there is no condition {condition!r}; write {known}"
+        )
+    restart = truth(_option(options, "restart", False), place, f"{path}.restart")
+    return Need(name, condition, restart)
+
+
+def _option(options: Map | None, name: str, default: Any) -> Any:
+    written = options.get(name) if options else None
+    return default if written is None else written
+
+
+def _shared_network(service: Map, naming: Naming) -> str:
+    """The container whose network it shares, as far as the file tells; empty where it shares none."""
+    written = str(service.get("network_mode") or "")
+    kind, _, name = written.partition(":")
+    if kind != "service":
+        return written[:300] if written.startswith(SHARED_NETWORK) else ""
+    other = naming.services.get(name)
+    try:
+        names = _container_names(name, other, naming) if isinstance(other, Map) else []
+    except RegistrationError:
+        return ""  # which is told of that service itself
+    return SHARED_NETWORK + names[0] if names else ""
 
 
 def _label_place(service: Map) -> Any:

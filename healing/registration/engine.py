@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from healing.core.errors import ConfigError, ContainerNotFound
 from healing.core.labels import read_labels
 from healing.core.ports import Engine
-from healing.core.types import Snapshot, Summary
+from healing.core.types import Snapshot
 from healing.models import Host
-from healing.registration.adoption import adopt, project_of, service_of, stable_name, wanted
+from healing.registration.adoption import (
+    adopt,
+    is_set_aside,
+    project_of,
+    service_of,
+    stable_name,
+    wanted,
+)
 from healing.registration.rows import Finding, Place, Reading, Report, Row
 from healing.registration.store import Progress, register
 
@@ -87,23 +94,17 @@ def register_snapshots(
 
 def select(engine: Engine, selection: Selection) -> list[Snapshot]:
     """List, choose, inspect. What disappears meanwhile is left out."""
-    chosen = [summary for summary in engine.list() if selection.matches(summary.labels)] if selection else []
-    names = {summary.name for summary in chosen}
+    listed = engine.list() if selection else []
+    names = {summary.name for summary in listed}
     found = []
-    for summary in chosen:
-        if _is_set_aside(summary, names):
+    for summary in listed:
+        if not selection.matches(summary.labels) or is_set_aside(summary.name, summary.labels, names):
             continue
         try:
             found.append(engine.inspect(summary.id))
         except ContainerNotFound:
             continue
     return found
-
-
-def _is_set_aside(summary: Summary, names: set[str]) -> bool:
-    """Whether Compose is just replacing this container by another, which is there under its name."""
-    stable = stable_name(summary.name, summary.labels)
-    return stable != summary.name and stable in names
 
 
 def _row(snapshot: Snapshot, place: Place) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from healing.core.labels import read_labels
+from healing.core.labels import COMPOSE_DEPENDS_ON, read_labels
 from healing.models import Container, Host
 from healing.registration.adoption import FILE_PREFIX, announced_names, facts, monitored_after
 from healing.registration.declare import is_ours
@@ -169,7 +169,8 @@ def _file_values(row: Row, container: Container) -> dict[str, Any]:
     """The fields as a file makes them. What an engine has said about a container that it runs is kept."""
     labels = dict(row.labels)
     if container.engine_id:
-        labels = {name: text for name, text in container.labels.items() if not is_ours(name)} | labels
+        kept = (name for name in container.labels if not is_ours(name) and name != COMPOSE_DEPENDS_ON)
+        labels = {name: container.labels[name] for name in kept} | labels
     values: dict[str, Any] = {
         "name": row.name,
         "labels": labels,
@@ -178,6 +179,8 @@ def _file_values(row: Row, container: Container) -> dict[str, Any]:
     }
     if row.image and not container.engine_id:
         values["image"] = row.image
+    if not container.engine_id:
+        values["network_mode"] = row.network_mode
     return values
 
 

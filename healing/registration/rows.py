@@ -49,6 +49,7 @@ class Row:
 
     `labels` are the container's labels and, as labels, the config fields and probes that the file states for it;
     `mapped` are the config values that follow from its restart policy and health check.
+    `network_mode` is "container:" and a container's name where the network of that one is shared.
     `snapshot` is there for a container found on an engine.
     """
 
@@ -60,6 +61,7 @@ class Row:
     image: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     mapped: Mapping[str, Any] = field(default_factory=dict)
+    network_mode: str = ""
     snapshot: Snapshot | None = None
     registered_by: str = ""
 

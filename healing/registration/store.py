@@ -11,9 +11,10 @@ from django.db import transaction
 
 from healing.models import CheckShard, Container, HealthStatus, Host, Project, Service
 from healing.registration.adoption import forget_old_container
+from healing.registration.learning import learn_host
 from healing.registration.planning import BATCH, Change, plan
 from healing.registration.preview import previews
-from healing.registration.rows import Reading, Report
+from healing.registration.rows import Finding, Place, Reading, Report
 from healing.signals import bump_revision
 
 logger = logging.getLogger(__name__)
@@ -52,18 +53,17 @@ def register(
     report.created, report.updated = planned.names(new=True), planned.names(new=False)
     report.unchanged = planned.unchanged()
     if not dry_run:
-        _write(
-            [change for change in planned.changes if change.fields],
-            atomic,
-            progress or (lambda done, total: None),
-        )
+        changes = [change for change in planned.changes if change.fields]
+        cycles = _write(changes, atomic, progress or (lambda done, total: None))
+        report.warnings += [Finding(Place(), "depends_on", reason) for reason in cycles]
         _log(report)
     return report
 
 
-def _write(changes: Sequence[Change], atomic: bool, progress: Progress) -> None:
+def _write(changes: Sequence[Change], atomic: bool, progress: Progress) -> list[str]:
+    """Write the changes; dependencies that are not stored, as sentences."""
     if not changes:
-        return
+        return []
     with transaction.atomic() if atomic else nullcontext():
         _set_owners(changes)
         for start in range(0, len(changes), BATCH):
@@ -76,6 +76,7 @@ def _write(changes: Sequence[Change], atomic: bool, progress: Progress) -> None:
         )
         CheckShard.objects.filter(host_id__in=hosts).update(next_due_at=None)
         bump_revision()
+        return [reason for pk in sorted(hosts) for reason in learn_host(pk)]
 
 
 def _write_batch(batch: Sequence[Change]) -> None:

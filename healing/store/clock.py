@@ -24,6 +24,7 @@ class _Reading:
 
 
 _reading: _Reading | None = None
+_behind = timedelta()
 
 
 def db_now() -> datetime:
@@ -40,6 +41,11 @@ def db_now() -> datetime:
     return reading.at + timedelta(seconds=elapsed)
 
 
+def behind() -> timedelta:
+    """By how much this process's clock is behind the database's (ahead: negative), when that was asked last."""
+    return _behind
+
+
 def forget_reading() -> None:
     """Ask at the next call."""
     global _reading
@@ -47,12 +53,13 @@ def forget_reading() -> None:
 
 
 def _ask() -> datetime:
-    global _reading
+    global _reading, _behind
     before = _steady()
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at: datetime = cursor.fetchone()[0]
     after = _steady()
+    _behind = at - timezone.now() + timedelta(seconds=(after - before) / 2)
     if after - before <= GOOD:
         _reading = _Reading(at, (before + after) / 2)
     return at

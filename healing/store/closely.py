@@ -29,18 +29,31 @@ def begin(host_id: int, now: datetime) -> bool:
     """Take the host for one run; False where a run is under way, or the host has no such probes any more."""
     idle = Q(checked_at__isnull=True) | Q(checked_at__lte=now - timedelta(seconds=LEASE))
     ends = {"lease_until": now + timedelta(seconds=LEASE), "next_due_at": now + timedelta(seconds=RUN)}
+    ends["begun_at"] = now
     # No other table: PostgreSQL would not look at the row again after it has waited for another's update.
     return bool(_shard(host_id).filter(idle).update(checked_at=now, **ends))
 
 
 def hand_over(host_id: int, now: datetime) -> None:
     """The run has ended, and the next one is about to be sent."""
-    _shard(host_id).update(checked_at=None, lease_until=now + timedelta(seconds=HAND_OVER), next_due_at=now)
+    _shard(host_id).update(
+        checked_at=None,
+        lease_until=now + timedelta(seconds=HAND_OVER),
+        next_due_at=now,
+        begun_at=None,
+        lost_claims=0,
+    )
 
 
 def rest(host_id: int, now: datetime) -> None:
     """The run has ended, and there is nothing to be done for a while."""
-    _shard(host_id).update(checked_at=None, lease_until=None, next_due_at=now + timedelta(seconds=PAUSE))
+    _shard(host_id).update(
+        checked_at=None,
+        lease_until=None,
+        next_due_at=now + timedelta(seconds=PAUSE),
+        begun_at=None,
+        lost_claims=0,
+    )
 
 
 def forget(host_id: int) -> None:

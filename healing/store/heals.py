@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 
 from healing.core.lifecycle import STOP_SLACK
 from healing.core.shedding import DEFAULT_RANK
@@ -21,11 +21,16 @@ from healing.core.types import ActionKind, ActionResult, FailureType
 from healing.core.wording import storable
 from healing.models import Attempt, AttemptState, CheckShard, Container, FailureRecord, Stage
 from healing.store.clock import TOLERANCE, db_now
+from healing.store.suspects import is_let, one_last_life
 
 logger = logging.getLogger(__name__)
 
+CALL_SLACK = 20.0
+"""Seconds beyond the stop timeout that the engine may take to answer."""
 TAKE_OVER_SLACK = 10.0
 """Seconds after lease and stop timeout are over before another worker may take a restart over."""
+BROKEN_PAUSE = timedelta(seconds=5)
+"""Until a stage that has ended by an exception is tried again."""
 _NAMES = ("tenant_id", "engine_id", "container_name", "host_name", "service_name", "project_name")
 
 
@@ -48,13 +53,20 @@ def owner(mode: str = "worker") -> str:
 
 
 def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -> FailureRecord | None:
-    """Take the heal for `lease` seconds if it is at this stage, is due (or `early`) and nobody else has it."""
+    """Take the heal for `lease` seconds if it is at this stage, is due (or `early`) and nobody else has it.
+
+    A lease that has ended and was never given back is counted in `lost_claims`: its worker may have died of this heal.
+    One that would be set aside for another such end goes alone: in step, the innocent would be set aside with the guilty.
+    """
     now = db_now()
     rows = FailureRecord.objects.filter(pk=failure_id, stage=stage, resolved_at__isnull=True)
     rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
     if not early:
         rows = rows.filter(Q(due_at__isnull=True) | Q(due_at__lte=now + TOLERANCE))
-    taken = rows.update(fence=F("fence") + 1, lease_until=now + timedelta(seconds=lease), lease_owner=owner())
+    rows = rows.filter(is_let(now))
+    lost = Case(When(lease_until__isnull=False, then=F("lost_claims") + 1), default=F("lost_claims"))
+    lease_until = now + timedelta(seconds=lease)
+    taken = rows.update(fence=F("fence") + 1, lease_until=lease_until, lease_owner=owner(), lost_claims=lost)
     if not taken:
         return None
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
@@ -72,8 +84,13 @@ def write(failure: FailureRecord, **fields: Any) -> None:
 
 
 def move(failure: FailureRecord, stage: Stage, due_at: datetime | None, **fields: Any) -> None:
-    """Go to a stage, due at a time (None: at once), and give the claim back."""
-    write(failure, stage=stage, due_at=due_at or db_now(), lease_until=None, **fields)
+    """Go to a stage, due at a time (None: at once), and give the claim back: nobody has died of it this time.
+
+    A diagnosis that ends well says nothing of the call that it leads to, so it forgets no deaths.
+    """
+    lost = failure.lost_claims if failure.stage == Stage.DIAGNOSE else 0
+    back: dict[str, Any] = {"lease_until": None, "lost_claims": lost}
+    write(failure, stage=stage, due_at=due_at or db_now(), **(back | fields))
 
 
 def extend(failure: FailureRecord, seconds: float) -> None:
@@ -170,15 +187,68 @@ def due(now: datetime, limit: int = 500, unserved: Collection[str] = ()) -> list
     rows = FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True, due_at__lte=now)
     rows = (
         rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        .filter(is_let(now))
         .order_by("priority", "due_at")
-        .only("stage", "priority")
+        .only("stage", "priority", "lost_claims", "lease_until")
     )
     found = (
         list(rows.exclude(container__host__queue__in=unserved)[:limit]) if unserved else list(rows[:limit])
     )
     for queue in sorted(unserved):
         found += rows.filter(container__host__queue=queue)[:1]
-    return [Next(Stage(row.stage), row.pk, row.priority) for row in found]
+    return [Next(Stage(row.stage), row.pk, row.priority) for row in one_last_life(found)]
+
+
+def overdue(
+    now: datetime, by: timedelta, taken: Collection[int], host_queues: Collection[str] | None, limit: int
+) -> list[Next]:
+    """As `due`, for a sweeper: only what has been due, and free, for longer than `by`, or was `taken` up by it before.
+
+    Of hosts of these queues (None: of all), and of disabled ones, whose heals are only to be ended.
+    """
+    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now - by)
+    waits = Q(due_at__lte=now - by) | Q(pk__in=taken, due_at__lte=now)
+    rows = FailureRecord.objects.filter(free, waits, is_let(now), is_found=True, resolved_at__isnull=True)
+    if host_queues is not None:
+        rows = rows.filter(Q(container__host__queue__in=host_queues) | Q(container__host__enabled=False))
+    found = rows.order_by("priority", "due_at").only("stage", "priority", "lost_claims", "lease_until")
+    return [Next(Stage(row.stage), row.pk, row.priority) for row in one_last_life(found[:limit])]
+
+
+def put_back(failure_id: int, pause: timedelta, reason: str, *, counts: bool) -> bool:
+    """Give back a claim of this thread that an exception has left, to be taken up again after `pause`; False where it has none.
+
+    `counts`: the heal itself may be the cause, as it may be of a worker's death. A restart that was called keeps its time.
+    """
+    later = db_now() + pause
+    due_at = Case(When(due_at__gt=later, then=F("due_at")), default=later)
+    lost = F("lost_claims") + 1 if counts else F("lost_claims")
+    rows = FailureRecord.objects.filter(pk=failure_id, lease_owner=owner(), lease_until__isnull=False)
+    return bool(rows.update(lease_until=None, due_at=due_at, lost_claims=lost, reason=storable(reason)))
+
+
+def is_common(failure_id: int, reason: str, now: datetime) -> bool:
+    """Whether another heal stands for a reason that begins so as well, and none has succeeded since it was last tried."""
+    open_ones = FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True)
+    if not open_ones.filter(reason__startswith=reason).exclude(pk=failure_id).exists():
+        return False
+    ended = FailureRecord.objects.filter(is_found=True, resolved_at__gt=now - BROKEN_PAUSE)
+    return not ended.filter(action_result=ActionResult.SUCCESS).exists()
+
+
+def any_stands(reason: str) -> bool:
+    """Whether some open heal stands for a reason that begins so."""
+    rows = FailureRecord.objects.filter(is_found=True, resolved_at__isnull=True)
+    return rows.filter(reason__startswith=reason).exists()
+
+
+def wake(reason: str, now: datetime) -> int:
+    """Have the heals that wait for a reason that begins so decided again now; how many."""
+    waiting = FailureRecord.objects.filter(
+        is_found=True, resolved_at__isnull=True, lease_until__isnull=True, due_at__gt=now
+    )
+    stages = (Stage.DIAGNOSE, Stage.OBSERVE)
+    return waiting.filter(stage__in=stages, reason__startswith=reason).update(due_at=now)
 
 
 def take_over_at(lease_until: datetime, stop_timeout: float) -> datetime:
@@ -232,6 +302,7 @@ def our_call_covers(container_id: int, at: datetime, slack: float = 1.0) -> bool
         return False
     if call.answered_at is not None:
         return at <= call.answered_at
-    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= call.called_at + timedelta(
-        seconds=call.stop_timeout + STOP_SLACK
-    )
+    # A recreate may come to its stop late; a restart begins with it.
+    beyond = CALL_SLACK if call.action == ActionKind.RECREATE else STOP_SLACK
+    over_at = call.called_at + timedelta(seconds=call.stop_timeout + beyond)
+    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= over_at

@@ -1,4 +1,4 @@
-"""Past attempts of a container, as the limits count them."""
+"""What was done and told about a container before: its past attempts, as the limits count them, and its quarantine."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def as_past(attempts: Iterable[Attempt]) -> list[PastAttempt]:
 def last_of(failure: FailureRecord, attempts: Iterable[Attempt]) -> Attempt | None:
     """The newest of these that was made for this failure."""
     return next((row for row in attempts if row.failure_id == failure.pk), None)
+
+
+def quarantine_was_told(container_id: int) -> bool:
+    """Whether people were told of the failure that led to the quarantine; also where its record is gone."""
+    rows = FailureRecord.objects.filter(container_id=container_id, is_found=True, is_trial=False)
+    level = rows.order_by("-detected_at", "-pk").values_list("alert_level", flat=True).first()
+    return level != ""

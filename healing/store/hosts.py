@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Min, Q, Value, When
+from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
 from django.db.models.functions import Least
 
 from healing.core.cadence import SLACK, next_slot
 from healing.core.shedding import DEFAULT_RANK
 from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
 from healing.store.clock import TOLERANCE
+from healing.store.closely import CLOSELY
+from healing.store.suspects import DEADLY, each_alone, lost_of, pause_shard, was_left
 
 SHARD_LEASE = 12.0
 """Seconds for which a shard is claimed; whoever checks it renews that (`worker_signs`), so a worker's death costs no more."""
 BLIND = "probe:"
 """The key of our trouble to look at one container begins so, and ends with its id."""
+NO_ENGINE = "engines"
+"""The key of our trouble that no engine answers."""
 DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
+WATCHER_MISSED = timedelta(seconds=60)
+"""Silent for longer, a watcher is not about to come back; after an outage of the database, it is."""
 
 
 def became_down(host: Host, error: str, now: datetime) -> bool:
-    """Note that the engine does not answer; True for the one who noticed first."""
+    """Note that the engine does not answer; True for the one who noticed first, and has people told (`tell_down`)."""
     rows = Host.objects.filter(pk=host.pk).exclude(state=HostState.DOWN)
-    if rows.update(state=HostState.DOWN, state_since=now, error=error, stream_since=None):
+    marks = {"state": HostState.DOWN, "state_since": now, "stream_since": None, "down_untold": True}
+    if rows.update(error=error, **marks):
         return True
     Host.objects.filter(pk=host.pk).exclude(error=error).update(error=error)
     return False
+
+
+def tell_down(host: Host) -> datetime | None:
+    """Since when it does not answer, for the one who is to tell it; None where it is told, or up again."""
+    rows = Host.objects.filter(pk=host.pk, state=HostState.DOWN)
+    if not rows.filter(down_untold=True).update(down_untold=False):
+        return None
+    return rows.values_list("state_since", flat=True).first()
+
+
+def tell_up(host: Host) -> bool:
+    """Whether the end of its silence is to be told, because its begin was."""
+    return not Host.objects.filter(pk=host.pk, down_untold=True).update(down_untold=False)
 
 
 def became_up(host: Host, now: datetime) -> tuple[bool, str]:
@@ -54,21 +74,78 @@ def seen(host: Host, now: datetime, version: str = "") -> None:
 def claim_due_shards(now: datetime) -> list[tuple[int, int, int]]:
     """(host, shard number, priority) of each shard that is due and that nobody checks, the most important first.
 
-    Each is claimed for SHARD_LEASE seconds.
+    Each is claimed for SHARD_LEASE seconds. One that has ended DEADLY workers is not, but paused, longer each time.
     """
-    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     is_due = Q(next_due_at__isnull=True) | Q(next_due_at__lte=now + TOLERANCE)
     with transaction.atomic():
-        rows = CheckShard.objects.filter(free, is_due, host__enabled=True)
-        if connection.features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True, of=("self",))
-        rows = rows.order_by("priority", "next_due_at", "pk")
-        found = list(rows.values_list("pk", "host_id", "number", "priority"))
-        if found:
-            lease = now + timedelta(seconds=SHARD_LEASE)
-            claimed = CheckShard.objects.filter(pk__in=[pk for pk, *_ in found])
-            claimed.update(lease_until=lease, begun_at=None)
-    return [(host_id, number, priority) for _, host_id, number, priority in found]
+        claimed = _claim(_locked(CheckShard.objects.filter(_free(now), is_due)), now, begun_at=None)
+    return [(shard.host_id, shard.number, shard.priority) for shard in claimed]
+
+
+def claim_overdue_shards(
+    now: datetime,
+    by: timedelta,
+    host_queues: Collection[str] | None,
+    limit: int,
+    besides: Collection[tuple[int, int]] = (),
+) -> list[tuple[int, int]]:
+    """(host, shard number) of what should have been checked two intervals ago, and `by` at the least, and nobody checks.
+
+    Of hosts of these queues (None: of all), at most `limit`, and none `besides` that the caller is still checking. Each
+    is claimed as taken up at `now`; a claim of the tick that no worker has taken up gives way.
+    """
+    idle = _free(now) | Q(begun_at__isnull=True)
+    since = Q(next_due_at__lte=now - by) | Q(next_due_at=None, host__created_at__lte=now - by)
+    is_late = idle & since & Q(number__lt=CLOSELY)
+    if host_queues is not None:
+        is_late &= Q(host__queue__in=host_queues)
+    with transaction.atomic():
+        late = [shard for shard in _locked(CheckShard.objects.filter(is_late)) if _is_overdue(shard, now)]
+        late = [shard for shard in late if (shard.host_id, shard.number) not in besides]
+        claimed = _claim(late, now, begun_at=now, limit=limit)
+    return [(shard.host_id, shard.number) for shard in claimed]
+
+
+def _free(now: datetime) -> Q:
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+
+
+def _locked(rows: QuerySet[CheckShard]) -> list[CheckShard]:
+    """Those of enabled hosts, the most important first, but for what another is claiming at this moment."""
+    rows = rows.filter(host__enabled=True)
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
+    return list(rows.order_by("priority", "next_due_at", "pk"))
+
+
+def _claim(
+    shards: Sequence[CheckShard], now: datetime, begun_at: datetime | None, limit: int | None = None
+) -> list[CheckShard]:
+    """Claim at most `limit` locked shards; those that were left and have ended DEADLY workers are paused instead.
+
+    One whose next death would be too many goes alone (`suspects.each_alone`).
+    """
+    deadly = [shard for shard in shards if was_left(shard) and lost_of(shard) >= DEADLY]
+    for shard in deadly:
+        pause_shard(shard, now)
+    claimed = each_alone([shard for shard in shards if shard not in deadly], now)[:limit]
+    if claimed:
+        left = Q(lease_until__isnull=False, begun_at__isnull=False)
+        lost = Case(When(left, then=F("lost_claims") + 1), default=F("lost_claims"))
+        lease_until = now + timedelta(seconds=SHARD_LEASE)
+        rows = CheckShard.objects.filter(pk__in=[shard.pk for shard in claimed])
+        rows.update(lease_until=lease_until, begun_at=begun_at, lost_claims=lost)
+    return claimed
+
+
+def _is_overdue(shard: CheckShard, now: datetime) -> bool:
+    due_at, checked_at = shard.next_due_at, shard.checked_at
+    return due_at is None or checked_at is None or now - due_at >= 2 * (due_at - checked_at)
+
+
+def deadly_shards() -> list[CheckShard]:
+    """The shards whose sweeps have ended DEADLY workers in a row."""
+    return list(CheckShard.objects.filter(lost_claims__gte=DEADLY, host__enabled=True).select_related("host"))
 
 
 def finish_shard(
@@ -81,29 +158,45 @@ def finish_shard(
     priority: int = DEFAULT_RANK,
     has_put_off: bool = False,
     is_cut_short: bool = False,
+    begun_at: datetime | None = None,
 ) -> None:
     """Give the shard back, due on its grid of `pause` seconds, and before when a container of it is.
 
     None for `pause`: the host does not answer, and is asked again at a growing pause. Where somebody has wanted it
     sooner while it was being swept, which began at `began`, that counts too. `priority` is that of its most important
     container. What it has put off waits for the grid.
+
+    Where the claim taken up at `begun_at` is no longer the one that stands, because this took too long, only the loss
+    that it was counted as is taken back: it was none. None for `begun_at`: whichever claim stands.
     """
-    if pause is None:
-        due_at = now + _down_retry(host_id, now)
-    else:
-        due_at = next_slot(began, pause, host_id)
-        rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
-        if has_put_off:
-            rows = rows.filter(next_check_at__gt=began + SLACK)
-        first = rows.aggregate(first=Min("next_check_at"))["first"]
-        if first is not None and first < due_at - SLACK:
-            due_at = first
+    due_at = (
+        now + _down_retry(host_id, now) if pause is None else _on_grid(host_id, began, pause, has_put_off)
+    )
     wanted = Case(
         When(next_due_at__gt=began, then=Least("next_due_at", Value(due_at))), default=Value(due_at)
     )
-    CheckShard.objects.filter(host_id=host_id, number=number).update(
-        lease_until=None, checked_at=now, next_due_at=wanted, priority=priority, is_cut_short=is_cut_short
+    rows = CheckShard.objects.filter(host_id=host_id, number=number)
+    mine = rows if begun_at is None else rows.filter(begun_at=begun_at)
+    is_mine = mine.update(
+        lease_until=None,
+        checked_at=now,
+        next_due_at=wanted,
+        priority=priority,
+        is_cut_short=is_cut_short,
+        lost_claims=0,
     )
+    if not is_mine:
+        rows.filter(lost_claims__gt=0).update(lost_claims=F("lost_claims") - 1)
+
+
+def _on_grid(host_id: int, began: datetime, pause: float, has_put_off: bool) -> datetime:
+    """The next time on the host's grid, or before that when a container of it is due."""
+    due_at = next_slot(began, pause, host_id)
+    rows = HealthStatus.objects.filter(container__host_id=host_id, container__monitored=True)
+    if has_put_off:
+        rows = rows.filter(next_check_at__gt=began + SLACK)
+    first: datetime | None = rows.aggregate(first=Min("next_check_at"))["first"]
+    return first if first is not None and first < due_at - SLACK else due_at
 
 
 def _down_retry(host_id: int, now: datetime) -> timedelta:
@@ -143,23 +236,31 @@ def stream_stands(host_id: int, since: datetime | None) -> None:
 
 
 def watched_since(host: Host, now: datetime) -> datetime | None:
-    """Since when the host's events are seen without a gap; None where its watcher gives no sign of life."""
+    """Since when the host's events are seen without a gap: since `now` where its watcher has lately fallen silent.
+
+    None where there is none, or has been none for WATCHER_MISSED.
+    """
     if host.stream_since is None:
         return None
-    fresh = Heartbeat.objects.filter(name=f"watch:{host.name}", at__gt=now - WATCHER_FRESH)
-    return host.stream_since if fresh.exists() else None
+    signs = Heartbeat.objects.filter(name=f"watch:{host.name}", at__gt=now - WATCHER_MISSED)
+    last = signs.values_list("at", flat=True).first()
+    if last is None:
+        return None
+    return host.stream_since if last > now - WATCHER_FRESH else now
 
 
-def open_trouble(key: str, message: str, now: datetime) -> bool:
-    """True for the one who saw this trouble first."""
-    if Trouble.objects.filter(key=key, resolved_at__isnull=True).exists():
-        return False
+def open_trouble(key: str, message: str, now: datetime, *, quietly: bool = False) -> bool:
+    """True for the one who is to tell of this trouble: who saw it first, or, where that was `quietly`, first after that."""
+    rows = Trouble.objects.filter(key=key, resolved_at__isnull=True)
+    told = rows.values_list("told", flat=True).first()
+    if told is not None:
+        return not told and not quietly and bool(rows.filter(told=False).update(told=True))
     try:
         with transaction.atomic():
-            Trouble.objects.create(key=key, message=message, since=now)
+            Trouble.objects.create(key=key, message=message, since=now, told=not quietly)
     except IntegrityError:
         return False
-    return True
+    return not quietly
 
 
 def trouble_since(key: str) -> datetime | None:
@@ -168,8 +269,22 @@ def trouble_since(key: str) -> datetime | None:
 
 
 def end_trouble(key: str, now: datetime) -> bool:
-    """True for the one who saw it end."""
-    return bool(Trouble.objects.filter(key=key, resolved_at__isnull=True).update(resolved_at=now))
+    """True for the one who saw it end, where people had been told of it."""
+    rows = Trouble.objects.filter(key=key, resolved_at__isnull=True)
+    told = rows.values_list("told", flat=True).first()
+    return told is not None and bool(rows.update(resolved_at=now)) and told
+
+
+def trouble_ended_after(key: str, at: datetime) -> bool:
+    """Whether this trouble has ended since then."""
+    return Trouble.objects.filter(key=key, resolved_at__gt=at).exists()
+
+
+def enabled_and_up() -> tuple[int, int]:
+    """How many hosts are enabled, and how many of them are not down (one statement)."""
+    up = Count("pk", filter=~Q(state=HostState.DOWN))
+    found = Host.objects.filter(enabled=True).aggregate(number=Count("pk"), up=up)
+    return found["number"], found["up"]
 
 
 def open_trouble_keys(prefix: str) -> set[str]:

@@ -19,6 +19,7 @@ class Entry:
     host_id: int
     name: str
     engine_id: str
+    tenant_id: int | None
     project_id: int | None
     service_id: int | None
     paused_until: datetime | None
@@ -36,6 +37,7 @@ _COLUMNS = (
     "container__host_id",
     "container__name",
     "container__engine_id",
+    "container__tenant_id",
     "container__project_id",
     "container__service_id",
     "container__paused_until",

@@ -66,6 +66,11 @@ def mark(container_id: int, **marks: datetime | None) -> bool:
     return bool(HealthStatus.objects.filter(pk=container_id).update(version=F("version") + 1, **marks))
 
 
+def interrupted_at(container_id: int) -> datetime | None:
+    """Since when its engine has been away, as far as it was running then."""
+    return HealthStatus.objects.filter(pk=container_id).values_list("interrupted_at", flat=True).first()
+
+
 def check_again(container_id: int, now: datetime) -> None:
     """Have it checked at once, unless its host is down."""
     rows = HealthStatus.objects.filter(pk=container_id).exclude(container__host__state=HostState.DOWN)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Exists, QuerySet
 
 from healing.core.decide import FLEET_CEILING, SLOW_START
 from healing.core.window import Window
 from healing.models import Attempt, AttemptState, FailureRecord, Host, HostState, Stage, SystemState
+from healing.store.breaker_counts import with_open_failures
 from healing.store.heals import Next
 
 BLIND_REASON = "could not look"
@@ -21,8 +23,12 @@ _UNDER_WAY = (AttemptState.INTENDED, AttemptState.CALLED, AttemptState.VERIFYING
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A host's window with who is inside, and the attempts over the whole fleet whose engine call may be going on."""
+    """A host's window with who is inside, and the attempts over the whole fleet whose engine call may be going on.
 
+    `host` is its row as locked, with what its breaker counts (`with_open_failures`).
+    """
+
+    host: Host
     window: Window
     fleet: int
 
@@ -32,7 +38,7 @@ def locked(host_id: int) -> Load:
 
     Call it in a transaction. Attempts that wait for a lost host do nothing, and do not count for the fleet.
     """
-    host = Host.objects.select_for_update(no_key=True).only("heal_window", "heal_window_at").get(pk=host_id)
+    host = with_open_failures(Host.objects.select_for_update(no_key=True)).get(pk=host_id)
     load = _load(host)
     if load.fleet >= FLEET_CEILING // 2:
         # Near the ceiling decisions about all hosts wait for each other, so that two do not take its last place.
@@ -54,7 +60,31 @@ def _load(host: Host) -> Load:
         fleet += state != AttemptState.VERIFYING and enabled and host_state != HostState.DOWN
         first += its_host == host_id and row_number <= 1
         repeated += its_host == host_id and row_number > 1
-    return Load(Window(host.heal_window, host.heal_window_at, first, repeated), fleet)
+    return Load(host, Window(host.heal_window, host.heal_window_at, first, repeated), fleet)
+
+
+def may_verify_later(host_id: int, failure_id: int) -> bool:
+    """Whether other engine calls of this host are under way and no heal waits for a place (one query).
+
+    Then the engine has better to do than to run a health command for a place that nobody wants.
+    """
+    calls = Attempt.objects.filter(
+        container__host_id=host_id, state=AttemptState.CALLED, failure__resolved_at__isnull=True
+    )
+    calls = calls.exclude(failure_id=failure_id)
+    [(is_busy, is_waited_for)] = Host.objects.filter(pk=host_id).values_list(
+        Exists(calls), Exists(_waiting(host_id))
+    )
+    return is_busy and not is_waited_for
+
+
+def _waiting(host_id: int) -> QuerySet[FailureRecord]:
+    return FailureRecord.objects.filter(
+        container__host_id=host_id,
+        stage=Stage.DIAGNOSE,
+        resolved_at__isnull=True,
+        reason__startswith=SLOW_START,
+    )
 
 
 def move(host_id: int, by: Callable[[float], float], now: datetime) -> list[Next]:
@@ -70,13 +100,7 @@ def move(host_id: int, by: Callable[[float], float], now: datetime) -> list[Next
 
 def hand_on(host_id: int, now: datetime) -> list[Next]:
     """Have the most important ask again that have waited longest for room: they are due, and returned to be hinted at."""
-    waiting = FailureRecord.objects.filter(
-        container__host_id=host_id,
-        stage=Stage.DIAGNOSE,
-        resolved_at__isnull=True,
-        due_at__gt=now,
-        reason__startswith=SLOW_START,
-    )
+    waiting = _waiting(host_id).filter(due_at__gt=now)
     first = waiting.order_by("priority", "detected_at").values_list("pk", "priority")[:PLACES_PER_HEAL]
     found = [Next(Stage.DIAGNOSE, pk, priority) for pk, priority in first]
     if found:

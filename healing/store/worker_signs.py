@@ -13,21 +13,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import count
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models import Q
 
 from healing.models import CheckShard
-from healing.store import hosts
+from healing.store import hosts, signs
 from healing.store.clock import db_now
 from healing.store.queues import SIGN
 
 logger = logging.getLogger(__name__)
 
 EVERY = 4.0
+SKEW_ROUNDS = 7
+"""Rounds between two looks at this process's clock."""
 LONGEST_CHECK = 120.0
 """Seconds after which a check counts as lost, whatever its thread does; others may then try."""
+
+
+Claim = tuple[int, int, datetime]
+"""Host, number of the shard, and when it was taken up."""
 
 
 class Keeping:
@@ -35,7 +42,7 @@ class Keeping:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[tuple[int, int], float] = {}
+        self._held: dict[Claim, float] = {}
         self._served: set[str] = set()
         self._thread: threading.Thread | None = None
 
@@ -45,27 +52,30 @@ class Keeping:
             self._served.add(queue)
         self._start()
 
-    def hold(self, host_id: int, number: int) -> None:
-        with self._lock:
-            self._held[host_id, number] = time.monotonic()
+    def begin(self) -> None:
         self._start()
 
-    def release(self, host_id: int, number: int) -> None:
+    def hold(self, claim: Claim) -> None:
         with self._lock:
-            self._held.pop((host_id, number), None)
+            self._held[claim] = time.monotonic()
+        self._start()
+
+    def release(self, claim: Claim) -> None:
+        with self._lock:
+            self._held.pop(claim, None)
 
     def write(self, now: datetime) -> None:
         """One round; no statement where nothing is to be shown."""
         with self._lock:
             served, self._served = self._served, set()
             oldest = time.monotonic() - LONGEST_CHECK
-            held = [shard for shard, begun in self._held.items() if begun >= oldest]
+            held = [claim for claim, begun in self._held.items() if begun >= oldest]
         for queue in served:
             hosts.beat(f"{SIGN}{queue}", now)
         if held:
             chosen = Q()
-            for host_id, number in held:
-                chosen |= Q(host_id=host_id, number=number)
+            for host_id, number, begun_at in held:
+                chosen |= Q(host_id=host_id, number=number, begun_at=begun_at)
             rows = CheckShard.objects.filter(chosen, lease_until__isnull=False)
             rows.update(lease_until=now + timedelta(seconds=hosts.SHARD_LEASE))
 
@@ -76,20 +86,31 @@ class Keeping:
                 self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        for number in count():
             time.sleep(EVERY)
             with self._lock:
                 idle = not (self._held or self._served)
-            if idle:
-                continue
-            close_old_connections()
-            try:
-                self.write(db_now())
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("database: %s", error, extra={"action": "keeping_database"})
+            looks = number % SKEW_ROUNDS == 0
+            if not idle or looks:
+                self._round(looks)
+
+    def _round(self, looks_at_clock: bool) -> None:
+        close_old_connections()
+        try:
+            self.write(db_now())
+            if looks_at_clock:
+                signs.show_skew(db_now())
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("database: %s", error, extra={"action": "keeping_database"})
 
 
 _keeping = Keeping()
+
+
+def begin() -> None:
+    """Show from now on what there is to be shown, also while no task comes: a clock that is wrong keeps them away."""
+    if not settings.EMBEDDED:
+        _keeping.begin()
 
 
 def serve(queue: str) -> None:
@@ -99,22 +120,45 @@ def serve(queue: str) -> None:
 
 
 @contextmanager
-def held(host_id: int, number: int) -> Iterator[bool]:
-    """Keep the claim of a shard until the end of the block; False where nobody has a claim: it has been checked since.
+def held(host_id: int, number: int) -> Iterator[datetime | None]:
+    """Take up the claim of a shard and keep it until the end of the block; when it was taken up.
+
+    None where there is none, or another has taken it up: by the database's time, however old the message, and however
+    often it came.
 
     A process that serves all by itself claims for LONGEST_CHECK at once: what it held ends with it, at its next start.
     """
     now = db_now()
-    lease = LONGEST_CHECK if settings.EMBEDDED else hosts.SHARD_LEASE
-    rows = CheckShard.objects.filter(host_id=host_id, number=number, lease_until__isnull=False)
-    if not rows.update(lease_until=now + timedelta(seconds=lease), begun_at=now):
-        yield False
+    rows = CheckShard.objects.filter(host_id=host_id, number=number, lease_until__gt=now, begun_at=None)
+    if not rows.update(lease_until=now + timedelta(seconds=_lease()), begun_at=now):
+        yield None
         return
+    with _renewed((host_id, number, now)):
+        yield now
+
+
+@contextmanager
+def kept(host_id: int, number: int, begun_at: datetime) -> Iterator[None]:
+    """Keep the claim of a shard that has been claimed as taken up at that time, until the end of the block."""
     if settings.EMBEDDED:
-        yield True
+        lease_until = db_now() + timedelta(seconds=_lease())
+        rows = CheckShard.objects.filter(host_id=host_id, number=number, begun_at=begun_at)
+        rows.update(lease_until=lease_until)
+    with _renewed((host_id, number, begun_at)):
+        yield
+
+
+def _lease() -> float:
+    return LONGEST_CHECK if settings.EMBEDDED else hosts.SHARD_LEASE
+
+
+@contextmanager
+def _renewed(claim: Claim) -> Iterator[None]:
+    if settings.EMBEDDED:
+        yield
         return
-    _keeping.hold(host_id, number)
+    _keeping.hold(claim)
     try:
-        yield True
+        yield
     finally:
-        _keeping.release(host_id, number)
+        _keeping.release(claim)

@@ -30,7 +30,9 @@ def broker_answers(url: str | None = None) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with ** in the place of a password."""
+    """The URL with ** in the place of a password; Sentinels are several URLs with ; between them."""
+    if ";" in url:
+        return ";".join(without_password(each) for each in url.split(";"))
     parts = urlsplit(url)
     if parts.password is None:
         return url

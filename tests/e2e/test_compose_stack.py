@@ -32,7 +32,7 @@ from tests.testbed.wait import until
 pytestmark = pytest.mark.timeout(900)
 
 SERVICES = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["services"]
-ENGINE_SERVICES = {"worker", "worker-checks", "watcher"}
+ENGINE_SERVICES = {"worker", "worker-checks", "watcher", "sweeper"}
 MEMORY_WANTED = 6_000_000  # kB
 MUST_BE_SET = re.findall(r"^(\w+)=$", (PROJECT / ".env.example").read_text(), re.MULTILINE)
 
@@ -230,7 +230,7 @@ def test_the_admin_is_served_with_its_styles_and_the_given_password(stack: Compo
 
 
 def test_only_who_needs_it_has_the_engines_socket(stack: ComposeStack) -> None:
-    """The socket is mounted into the workers and the watcher alone; nobody is root; stores publish no port."""
+    """The socket is mounted into the workers, the watcher and the sweeper alone; nobody is root; stores publish no port."""
     for service in SERVICES:
         about = stack.inspect(service)
         sockets = [mount for mount in about["Mounts"] if mount["Destination"] == "/var/run/docker.sock"]
@@ -274,9 +274,9 @@ def test_the_commands_are_those_of_make_up() -> None:
     programs = {
         program.name: list(program.argv) for program in processes.programs("127.0.0.1", 8000, 5555, "x")
     }
-    renamed = {"worker": "worker-heal", "watcher": "watch"}
-    for service in ("worker", "worker-checks", "worker-other", "beat", "watcher"):
+    renamed = {"worker": "worker-heal", "watcher": "watch", "sweeper": "sweep"}
+    for service in ("worker", "worker-checks", "worker-other", "beat", "watcher", "sweeper"):
         expected = programs[renamed.get(service, service)]
-        start = expected.index("manage.py" if service == "watcher" else "-A")
+        start = expected.index("manage.py" if service in ("watcher", "sweeper") else "-A")
         command = shlex.split(SERVICES[service]["command"])
         assert command[1:] == expected[start:], service

@@ -191,7 +191,7 @@ def flower_status(port: int, password: str = "") -> int:
 
 
 def test_with_redis_everything_runs_as_processes(place: Installation, redis_url: str) -> None:
-    """Web, workers, beat, watcher and Flower: started, one that dies started again, all stopped together."""
+    """Web, workers, beat, watcher, sweeper and Flower: started, one that dies started again, all stopped together."""
     flower = free_port()
     running = place.ready(CELERY_BROKER_URL=redis_url, SELFHEAL_FLOWER_PORT=str(flower))
     password = (place.home / "flower_password").read_text().strip()
@@ -199,7 +199,7 @@ def test_with_redis_everything_runs_as_processes(place: Installation, redis_url:
     until(lambda: flower_status(flower) == 401, 60, "Flower asks for its password")
     assert flower_status(flower, password) == 200
     children = children_of(running.pid)
-    assert len(children) == 7
+    assert len(children) == 8
     assert password not in " ".join(children.values())
     beat = "SELECT max(at) FROM healing_heartbeat WHERE name = 'beat'"
     until(lambda: place.rows(beat)[0][0], 60, "beat has ticked, and a worker has taken the tick")
@@ -220,6 +220,6 @@ def test_processes_end_with_a_killed_keeper(place: Installation, redis_url: str)
     """A SIGKILL of `make up` leaves no workers behind that nobody knows of."""
     running = place.ready(CELERY_BROKER_URL=redis_url, SELFHEAL_FLOWER_PORT=str(free_port()))
     everybody = set(children_of(running.pid))
-    assert len(everybody) == 7
+    assert len(everybody) == 8
     running.kill()
     until(lambda: not [p for p in everybody if Path(f"/proc/{p}").exists()], 30, "all processes have ended")

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.testbed.paths import IN_CI, postgres_program, program, rabbitmq_program
+from tests.testbed.paths import IN_CI, faketime_library, postgres_program, program, rabbitmq_program
 from tests.testbed.shared import DOCKER, POSTGRES, REDIS
 
 
@@ -35,6 +35,7 @@ NEEDED: dict[str, tuple[Callable[[], str | None], str]] = {
     "postgresql": (lambda: postgres_program("initdb"), POSTGRES),
     "chromium": (_has("chromium"), ""),
     "debootstrap": (_has("debootstrap"), ""),
+    "faketime": (faketime_library, ""),
     "docker-compose": (_has("docker-compose"), ""),
     "openssh-client": (_has("ssh"), ""),
     "openssh-server": (_has("sshd"), ""),

@@ -34,6 +34,12 @@ def rabbitmq_program(name: str) -> str | None:
     return str(found) if found.exists() else None
 
 
+def faketime_library() -> str | None:
+    """The library that gives the process which loads it another time, for programs with threads."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return str(found[0]) if found else None
+
+
 def needed(name: str, package: str, path: str | None = None) -> str:
     """The path of a program, or ServiceMissingError naming its package."""
     path = path or program(name)

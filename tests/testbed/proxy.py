@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,14 +33,24 @@ class Rule:
 
 
 @dataclass
+class Asked:
+    """One request: its line, and from when to when it was under way, in seconds since 1970 (`ended` 0: it still is)."""
+
+    line: str
+    at: float
+    ended: float = 0.0
+
+
+@dataclass
 class EngineProxy:
-    """Relays to the engine's socket; `requests` has all request lines in their order."""
+    """Relays to the engine's socket; `asked` has all requests in their order, `requests` their lines."""
 
     upstream: str
     path: Path
     rules: list[Rule] = field(default_factory=list)
     rewrite: dict[bytes, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     _listener: socket.socket | None = None
 
     @property
@@ -84,12 +95,17 @@ class EngineProxy:
                 data += chunk
             head, _, rest = data.partition(_HEAD_END)
             line = head.split(b"\r\n", 1)[0].decode()
+            asked = Asked(line, time.time())
             self.requests.append(line)
+            self.asked.append(asked)
             rule = self._matching(line)
-            if rule is not None and rule.status:
-                client.sendall(_answer(rule.status, rule.message))
-                return
-            self._relay(client, _closing(head) + _HEAD_END + rest, rule)
+            try:
+                if rule is not None and rule.status:
+                    client.sendall(_answer(rule.status, rule.message))
+                else:
+                    self._relay(client, _closing(head) + _HEAD_END + rest, rule)
+            finally:
+                asked.ended = time.time()
 
     def _matching(self, line: str) -> Rule | None:
         for rule in self.rules:

@@ -19,10 +19,18 @@ from dataclasses import dataclass, field
 from tests.testbed.paths import IN_CI, PROJECT, ServiceMissingError, new_folder
 from tests.testbed.shared import POSTGRES, shared_services
 
-PARALLEL = ("-n", "4", "--dist", "loadfile")
-# Touches no database of ours, or brings its own.
-_ONCE = ("test_testbed.py", "many/test_rabbitmq.py", "many/test_two_of_all.py")
+PARALLEL = ("-n", "4", "--dist", "loadfile", "--durations=10")
+# Touches no database of ours, or brings its own; or is long, and about decisions in one thread.
+_ONCE = (
+    "test_testbed.py",
+    "many/test_rabbitmq.py",
+    "many/test_two_of_all.py",
+    "many/test_on_its_own.py",
+    "test_property8.py",
+    "pipeline/test_storm.py",
+)
 ONCE = tuple(word for name in _ONCE for word in ("--ignore", f"tests/integration/{name}"))
+QUICK_FAULTS = {"FAULTS": "quick"}
 # What a developer's shell may hold and would point the tests at something that is not theirs.
 _FOREIGN = ("DATABASE_URL", "CELERY_BROKER_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "PORT")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,7 +56,7 @@ def parts(postgres: str) -> list[Part]:
     return [
         Part("parallel, SQLite", ("tests/unit", "tests/contract", "tests/integration"), PARALLEL),
         Part("parallel, PostgreSQL", ("tests/integration",), (*PARALLEL, *ONCE), on_postgres),
-        Part("scenarios", ("tests/scenarios", "tests/faults"), ("-n", "3", "--dist", "loadfile")),
+        Part("scenarios", ("tests/scenarios", "tests/faults"), PARALLEL, QUICK_FAULTS),
         Part("e2e", ("tests/e2e",), ("-n", "2", "--dist", "loadfile")),
         Part("alone", ("tests/alone",)),  # what measures time
     ]

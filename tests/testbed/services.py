@@ -131,7 +131,30 @@ class PostgresServer:
 
     def stop(self) -> None:
         if self.child:
+            self.resume()
             self.child.stop()
+
+    def stop_at_once(self) -> None:
+        """The immediate shutdown: no checkpoint, all connections broken, and recovery at the next start."""
+        if self.child:
+            self.child.send(signal.SIGQUIT)
+            self.child.process.wait(20)
+
+    def pause(self) -> None:
+        """SIGSTOP to the server and to all its backends: connections stay, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        """The server first, so that it starts no backend meanwhile."""
+        if self.child and self.child.running():
+            children = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children")
+            self.child.send(number)
+            for pid in children.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), number)
 
 
 @contextmanager

@@ -77,6 +77,7 @@ def test_requests_are_read_from_the_dump(tmp_path: Path) -> None:
         ("python -m celery -A selfheal_project -q flower --port=1", "flower"),
         ("python -m uvicorn selfheal_project.asgi:application", "web"),
         ("python manage.py watch", "watch"),
+        ("python manage.py sweep", "sweep"),
         ("sh -c true", ""),
     ],
 )

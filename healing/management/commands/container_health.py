@@ -54,6 +54,10 @@ def _rows(health: dict[str, Any]) -> list[tuple[str, object]]:
         rows.append(("quarantine", f"since {shown(health['quarantine']['since'])}, {trial}"))
     if health["paused"]:
         rows.append(("paused", f"until {shown(health['paused']['until'])}: {health['paused']['reason']}"))
+    if health["maintenance"]:
+        rows.append(("held", health["maintenance"]["reason"]))
+    if health["dry_run"]:
+        rows.append(("dry run", f"of {health['dry_run']}: nothing is touched"))
     if health["open_failure"]:
         failure = health["open_failure"]
         rows.append(("open failure", f"#{failure['id']} {failure['cause'] or failure['failure_type']}"))

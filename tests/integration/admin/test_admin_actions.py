@@ -192,6 +192,7 @@ def test_a_good_address_is_saved(admin_client: Client) -> None:
     data = {
         "name": "h", "engine_kind": "docker", "address": "tcp://127.0.0.1:1", "auto_register": "labelled",
         "start_grace": "60", "enabled": "on", "tls_verify": "on",
+        "breaker_mode": "slow_start", "breaker_share": "0.4",
     }  # fmt: skip
     response = admin_client.post(reverse("admin:healing_host_add"), data)
     assert response.status_code == 302, response.context["adminform"].form.errors

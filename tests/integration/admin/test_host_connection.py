@@ -320,6 +320,8 @@ def test_two_hosts_on_one_engine_are_refused(admin_client: Client) -> None:
         "address": first.address,
         "auto_register": "all",
         "start_grace": "1",
+        "breaker_mode": "slow_start",
+        "breaker_share": "0.4",
     }
     response = admin_client.post(reverse("admin:healing_host_add"), data)
     (message,) = response.context["adminform"].form.errors["address"]

@@ -202,7 +202,8 @@ def test_the_command_exits_0_where_all_is_well(tmp_path: Path, settings: Setting
     """Warnings alone are no failure."""
     settings.SELFHEAL_HOME = tmp_path
     settings.CELERY_BROKER_URL = "selfheal-memory://"
-    Heartbeat.objects.create(name="beat", at=timezone.now())
+    for name in ("beat", "sweep:here:1", "canary:heal"):
+        Heartbeat.objects.create(name=name, at=timezone.now())
     out = StringIO()
     call_command("doctor", stdout=out)
     assert "no enabled host" in out.getvalue()

@@ -31,6 +31,17 @@ def test_old_failures_go_with_their_attempts_and_children() -> None:
     assert Attempt.objects.get().failure == young
 
 
+def test_an_old_incident_takes_none_of_its_failures_along() -> None:
+    """What belongs to an incident is open, or younger: it stays, and stands by itself."""
+    first = make_failure(make_container())
+    still_open = make_failure(make_container("a"), took=None, parent=first)
+    young = make_failure(make_container("b"), after=60 * 86_400, parent=first)
+    make_failure(make_container("c"), parent=first)
+    assert prune(LATER, keep_days=50)["failure_records"] == 2
+    assert set(FailureRecord.objects.all()) == {still_open, young}
+    assert not FailureRecord.objects.exclude(parent=None).exists()
+
+
 def test_old_counts_of_what_was_put_off_go() -> None:
     """Counters by the hour are a history too."""
     host = make_host()

@@ -120,6 +120,31 @@ def test_what_dies_in_an_outage_is_healed(timeline: Timeline, events_lost: bool)
     assert (failure.detected_at - timeline.begin).total_seconds() >= 60 + timeline.host.start_grace
 
 
+def test_what_an_engine_stops_as_it_starts_is_healed(timeline: Timeline) -> None:
+    """An engine that was killed stops what outlived it with a person's signals: that is no person, however long it was away."""
+    timeline.fake.add("web", labels=LABELS)
+    timeline.watch()
+    timeline.at(30, timeline.lose_the_engine)
+    timeline.at(200, lambda: timeline.fake.stop_by_hand("web"))
+    timeline.at(201, lambda: timeline.find_the_engine(events_lost=False))
+    timeline.run_until_quiet(900)
+    (failure,) = found()
+    assert (failure.action_result, failure.cause) == (ActionResult.SUCCESS, "stopped with its engine")
+
+
+def test_a_stop_by_hand_in_an_outage_is_respected(timeline: Timeline) -> None:
+    """An engine that lived on out of our sight, as its other containers show, has stopped nothing itself."""
+    timeline.fake.add("web", labels=LABELS)
+    timeline.fake.add("other", labels={})
+    timeline.watch()
+    timeline.at(30, timeline.lose_the_engine)
+    timeline.at(200, lambda: timeline.fake.stop_by_hand("web"))
+    timeline.at(201, lambda: timeline.find_the_engine(events_lost=False))
+    timeline.run_until_quiet(900)
+    assert not found()
+    assert lifecycle() == Lifecycle.STOPPED_BY_HAND
+
+
 def test_a_stop_by_hand_outlasts_lost_events(timeline: Timeline) -> None:
     """What a person stopped is left alone, also when the watcher loses the engine and its events afterwards."""
     timeline.fake.add("web", labels=LABELS, restart_policy=RestartPolicy("unless-stopped"))

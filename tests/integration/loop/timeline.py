@@ -182,7 +182,8 @@ class Timeline:
         """When something is due next, or a few seconds from now."""
         open_failures = FailureRecord.objects.filter(resolved_at__isnull=True, due_at__isnull=False)
         due = [max(at, lease or at) for at, lease in open_failures.values_list("due_at", "lease_until")]
-        due += CheckShard.objects.filter(next_due_at__isnull=False).values_list("next_due_at", flat=True)
+        shards = CheckShard.objects.filter(next_due_at__isnull=False, host__enabled=True)
+        due += [max(at, lease or at) for at, lease in shards.values_list("next_due_at", "lease_until")]
         due += [at for at, *_ in self._plan]
         latest = self.now + timedelta(seconds=LONGEST_STEP)
         return max(min([*due, latest]), self.now + AT_ONCE)

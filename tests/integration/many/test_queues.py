@@ -18,7 +18,6 @@ from healing.watchers import Supervisor
 from notifications.models import Notification
 
 pytestmark = pytest.mark.django_db
-BEGIN = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -112,8 +111,8 @@ def test_who_watches_which_host(settings: Any) -> None:
 class Time:
     """The dispatcher's ticks, a second apart; what is claimed is taken up only by `work`."""
 
-    def __init__(self, clock: Any) -> None:
-        self.now, self._clock = BEGIN, clock
+    def __init__(self, clock: Any, begin: datetime) -> None:
+        self.now, self._clock = begin, clock
         self.served: set[str] = set()
         self._work = worker_signs.Keeping()
 
@@ -132,8 +131,9 @@ class Time:
 
 @pytest.fixture
 def time() -> Any:
-    with time_machine.travel(BEGIN, tick=False) as traveller:
-        yield Time(traveller)
+    begin = datetime.now(UTC)  # of this test: PostgreSQL's clock, which the tick asks, is not moved
+    with time_machine.travel(begin, tick=False) as traveller:
+        yield Time(traveller, begin)
 
 
 def _told() -> list[tuple[str, str]]:
@@ -225,11 +225,12 @@ def test_a_claim_is_renewed_while_it_is_held() -> None:
     host, kept = _host("h"), worker_signs.Keeping()
     now = clock.db_now()
     assert hosts.claim_due_shards(now) == [(host.pk, 0, 0)]
-    kept.hold(host.pk, 0)
+    CheckShard.objects.update(begun_at=now)
+    kept.hold((host.pk, 0, now))
     for seconds in range(4, 60, 4):
         kept.write(now + timedelta(seconds=seconds))
         assert hosts.claim_due_shards(now + timedelta(seconds=seconds + 3)) == []
-    kept.release(host.pk, 0)
+    kept.release((host.pk, 0, now))
     later = now + timedelta(seconds=60)
     kept.write(later)
     assert hosts.claim_due_shards(later + timedelta(seconds=hosts.SHARD_LEASE)) == [(host.pk, 0, 0)]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from healing.core.config import Config, Priority
-from healing.core.decide import FLEET_CEILING, Course, Decision, Situation, decide
+from healing.core.decide import FLEET_CEILING, Course, Decision, Hold, Situation, decide
 from healing.core.diagnose import Diagnosis
-from healing.core.types import EngineHealth, EngineState, FailureType
+from healing.core.types import ActionKind, EngineHealth, EngineState, FailureType
 from healing.core.window import Window
 from tests.unit.core.build import NOW, at, exited, healthy_status, room, running, unhealthy
 
@@ -170,3 +170,36 @@ def test_starting_health_is_no_reason_to_hurry() -> None:
     """A running container with a failing probe waits for its start period as well."""
     snapshot = running(started_at=at(-5), health=EngineHealth.STARTING)
     assert choose(snapshot=snapshot, config=Config(start_period=10)).not_before == at(5)
+
+
+def test_a_hold_says_to_which_incident_a_failure_belongs() -> None:
+    """What waits for a dependency is told of with that, and not by itself."""
+    decision = choose(hold=Hold("waits for db", at(5), incident=7))
+    assert decision == Decision(Course.WAIT, "held: waits for db", at(5), incident=7)
+
+
+@pytest.mark.parametrize(
+    ("facts", "course", "words"),
+    [
+        ({}, Course.ACT, "attempt 1 of at most 5"),
+        ({"budget": room(in_window=5)}, Course.CLOSE, "not restarted along: budget spent"),
+        ({"budget": room(in_row=5)}, Course.CLOSE, "not restarted along: budget spent"),
+        ({"config": Config(auto_restart=False)}, Course.CLOSE, "not restarted along: auto_restart is off"),
+        ({"dry_run_by": "host a"}, Course.CLOSE, "not restarted along: dry run of host a: would restart"),
+        ({"hold": Hold("maintenance", at(60))}, Course.WAIT, "held: maintenance"),
+        ({"budget": room(in_row=1, backoff=10.0, not_before=at(9))}, Course.WAIT, "back-off"),
+    ],
+)
+def test_a_container_restarted_along_is_never_quarantined_for_it(
+    facts: dict[str, Any], course: Course, words: str
+) -> None:
+    """It works: where it may not be restarted it is left as it is, and nobody is paged."""
+    decision = choose(snapshot=running(), goes_along=True, **facts)
+    assert decision.course is course
+    assert words in decision.reason
+
+
+def test_a_dry_run_names_the_action() -> None:
+    """A recreate is not told of as a restart."""
+    decision = choose(replace(DIAGNOSIS, action=ActionKind.RECREATE), dry_run_by="host a")
+    assert "would recreate: health check failing" in decision.reason

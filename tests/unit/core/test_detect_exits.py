@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from healing.core.config import Config, EngineVerdicts, FoundStopped
-from healing.core.exits import EVENT_SLACK
+from healing.core.exits import EVENT_SLACK, REPLAY
 from healing.core.lifecycle import ENGINE_FIRST
 from healing.core.status import ChangeKind, Detection, Status
 from healing.core.types import EngineState, FailureType, Health, Lifecycle, RestartPolicy
@@ -290,6 +290,18 @@ def test_removed() -> None:
     assert detection.change is not None
     assert (detection.change.kind, detection.change.reason) == (ChangeKind.GONE, "container removed")
     assert (detection.status.lifecycle, detection.status.health) == (Lifecycle.GONE, Health.UNKNOWN)
+
+
+def test_what_a_watcher_is_about_to_tell_is_waited_for() -> None:
+    """A watcher that has just connected may still bring who stopped it: not yet taken as stopped by hand, nor told so."""
+    waits = look(exited(137), stream_since=at(-1))
+    assert (waits.change, waits.status.lifecycle) == (None, Lifecycle.EXITED)
+    assert waits.look_again_in == REPLAY - 1
+    assert failed(look(exited(1), stream_since=at(-1))) is FailureType.CONTAINER_STOPPED
+    decided = look(exited(137), waits.status, stream_since=at(-REPLAY))
+    assert decided.status.lifecycle is Lifecycle.STOPPED_BY_HAND
+    assert decided.change is not None
+    assert decided.change.kind is ChangeKind.LEFT_ALONE
 
 
 def test_swarm_replaces_its_own_tasks() -> None:

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from healing.core.diagnose import Diagnosis, Evidence, diagnose
-from healing.core.types import AlertLevel, EngineHealth, EngineState, FailureType, RestartPolicy
+from healing.core.diagnose import (
+    CAME_BACK,
+    PARENT_GONE,
+    PARENT_REPLACED,
+    Diagnosis,
+    Evidence,
+    NetworkParent,
+    diagnose,
+)
+from healing.core.types import ActionKind, AlertLevel, EngineHealth, EngineState, FailureType, RestartPolicy
 from tests.unit.core.build import NOW, at, exited, healthy_status, probe, running, unhealthy
 
 STOPPED, ERROR, CHECK = (
@@ -158,3 +166,26 @@ def test_the_evidence_can_be_written_down() -> None:
     assert (evidence["health"], evidence["logs"]) == ("unhealthy", ["last words"])
     assert evidence["probes"] == [{"name": "http", "verdict": "failed", "message": "500"}]
     assert len(evidence["health_output"]) == 2000
+
+
+@pytest.mark.parametrize("snapshot", [unhealthy(), exited(1), exited(0, policy="always")])
+def test_a_replaced_network_parent_asks_for_a_recreate(snapshot: Any) -> None:
+    """A restart would fail: the engine no longer has the container whose network is named."""
+    found = cause_of(snapshot, CHECK, network_parent=NetworkParent("a" * 64, "vpn", "b" * 64))
+    assert (found.cause, found.action, found.failure_type) == (PARENT_REPLACED, ActionKind.RECREATE, ERROR)
+    assert (found.level, found.may_act) == (AlertLevel.WARNING, True)
+    assert "aaaaaaaaaaaa (vpn)" in found.summary
+    assert "replaced by bbbbbbbbbbbb" in found.summary
+
+
+def test_a_network_parent_without_a_successor_is_for_a_person() -> None:
+    """Nothing is known that could be shared instead, and a restart would fail."""
+    found = cause_of(exited(1), network_parent=NetworkParent("a" * 64))
+    assert (found.cause, found.may_act, found.level) == (PARENT_GONE, False, AlertLevel.ERROR)
+
+
+def test_a_restart_along_with_a_dependency_names_it() -> None:
+    """The record says why a container was restarted that did not fail."""
+    found = cause_of(running(), CHECK, came_back="db")
+    assert (found.cause, found.action) == (CAME_BACK, ActionKind.RESTART)
+    assert found.summary.startswith("db has come back")

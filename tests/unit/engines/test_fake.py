@@ -154,7 +154,7 @@ def test_an_engine_that_shuts_down_stops_all(fake: FakeEngine) -> None:
 def test_recreate_keeps_the_name_and_changes_the_id(fake: FakeEngine) -> None:
     """As Compose does it."""
     old = fake.add("web", image="app:1")
-    new = fake.recreate("web", image="app:2")
+    new = fake.recreate_by_hand("web", image="app:2")
     assert new != old
     assert (fake.inspect("web").id, fake.inspect("web").image) == (new, "app:2")
     assert kinds(fake)[2:] == ["kill", "die", "destroy", "create", "start"]

@@ -1,0 +1,167 @@
+"""What ends whoever works on it: set aside after three, so that everything else flows.
+
+A claim that ends without being given back is counted where the next one is made (`lost_claims`), in the same statement.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.db import (
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    transaction,
+)
+
+from healing.core.queues import CHECKS, HEAL, near
+from healing.core.types import ActionResult
+from healing.models import Attempt, AttemptState, CheckShard, DeadLetter, FailureRecord
+from healing.store import heals, hosts, statuses
+from healing.store.clock import db_now
+from healing.store.suspects import DEADLY
+from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.outbox import write
+
+logger = logging.getLogger(__name__)
+
+SHARD = "deadly-check:"
+"""The key of our trouble with such a shard begins so."""
+COMMON = "heals-break"
+"""The key of our trouble that several heals break alike."""
+
+
+def set_aside(failure: FailureRecord) -> bool:
+    """Whether a claimed heal has ended its worker DEADLY times in a row; it is closed then, and its container quarantined.
+
+    Until a person releases it, because nothing else would keep it from being tried again.
+    """
+    if failure.lost_claims < DEADLY:
+        return False
+    now = db_now()
+    reason = f"set aside: it has ended its worker {failure.lost_claims} times, at the stage {failure.stage}"
+    if failure.reason.startswith(_BROKE):
+        reason = f"set aside: it has failed {failure.lost_claims} times, at the stage {failure.stage}: {failure.reason}"
+    with transaction.atomic():
+        statuses.lock(failure.container_id)
+        _end_attempts(failure, reason, now)
+        task = f"healing.tasks.{failure.stage}"
+        heals.close(failure, ActionResult.FAILED, reason, now)
+        statuses.quarantine(failure.container, now, None)
+        queue = near(HEAL, failure.container.host.queue)
+        DeadLetter.objects.create(at=now, queue=queue, task=task, reason=reason, body=f"[{failure.pk}]")
+        write(_of_heal(failure, reason))
+    logger.critical(reason, extra={"action": "heal_set_aside", "failure": failure.pk})
+    return True
+
+
+_BROKE = "the stage broke: "
+
+
+_DATABASES_OWN = (OperationalError, ProgrammingError, InternalError, NotSupportedError, InterfaceError)
+"""A database that is away, or that is of another version than the code, is no heal's fault."""
+
+
+def broke(failure_id: int, error: Exception) -> None:
+    """An exception has left a stage that this thread had claimed: have it tried again, and not for ever where it is at fault.
+
+    It is not where the database is, nor while another heal stands broken by the same exception and none succeeds: what
+    breaks all of them quarantines none, but is told.
+    """
+    kind = f"{_BROKE}{type(error).__name__}:"
+    is_databases = isinstance(error, _DATABASES_OWN)
+    is_common = not is_databases and heals.is_common(failure_id, kind, db_now())
+    reason = f"{kind} {error}"
+    heals.put_back(failure_id, heals.BROKEN_PAUSE, reason, counts=not (is_databases or is_common))
+    if is_common:
+        _tell_common(reason[:500], db_now())
+
+
+def _tell_common(reason: str, now: datetime) -> None:
+    with transaction.atomic():
+        if not hosts.open_trouble(COMMON, reason, now):
+            return
+        title = "Several heals break alike"
+        text = (
+            f"{reason}. Nothing of it is set aside while no other heal succeeds: each is tried again every "
+            f"{heals.BROKEN_PAUSE.seconds} s. The logs of the workers say where it breaks."
+        )
+        write(Alert(AlertLevel.CRITICAL, title, text, alert_key=f"self:{COMMON}"))
+    logger.critical("several heals break alike: %s", reason, extra={"action": "heals_break_alike"})
+
+
+def _tell_common_end(now: datetime) -> None:
+    if not hosts.open_trouble_keys(COMMON) or heals.any_stands(_BROKE):
+        return
+    with transaction.atomic():
+        if hosts.end_trouble(COMMON, now):
+            title = "Heals no longer break"
+            write(Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=f"self:{COMMON}"))
+
+
+def _end_attempts(failure: FailureRecord, reason: str, now: datetime) -> None:
+    attempts = Attempt.objects.filter(failure=failure)
+    attempts.filter(state=AttemptState.INTENDED).update(
+        state=AttemptState.WITHDRAWN, outcome=reason, ended_at=now
+    )
+    attempts.filter(state__in=(AttemptState.CALLED, AttemptState.VERIFYING)).update(
+        state=AttemptState.FAILED, outcome=reason, ended_at=now
+    )
+
+
+def _of_heal(failure: FailureRecord, reason: str) -> Alert:
+    body = (
+        f"{reason[0].upper()}{reason[1:]}. Its container is left alone until a person releases it "
+        f"(manage.py release {failure.container_name}); all other heals go on. The logs of the workers say how they ended."
+    )
+    return Alert(
+        level=AlertLevel.CRITICAL,
+        title=f"The heal of {failure.container_name} was set aside",
+        body=body,
+        host=failure.host_name,
+        project=failure.project_name,
+        service=failure.service_name,
+        container=failure.container_name,
+        container_id=failure.container_id,
+        failure_id=failure.pk,
+        alert_key=f"container:{failure.container_id}",
+        tenant_id=failure.tenant_id,
+    )
+
+
+def tell_of_shards(now: datetime) -> None:
+    """Tell of shards that end their workers, of those that were checked to the end since, and that heals no longer break.
+
+    Three statements where there are none.
+    """
+    _tell_common_end(now)
+    deadly = {f"{SHARD}{shard.host_id}/{shard.number}": shard for shard in hosts.deadly_shards()}
+    for key, shard in deadly.items():
+        _tell_begin(key, shard, now)
+    for key in hosts.open_trouble_keys(SHARD) - deadly.keys():
+        with transaction.atomic():
+            if hosts.end_trouble(key, now):
+                title = "Checks no longer end their workers"
+                write(Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=f"self:{key}"))
+
+
+def _tell_begin(key: str, shard: CheckShard, now: datetime) -> None:
+    name = shard.host.name
+    reason = f"checking host {name} has ended its worker {shard.lost_claims} times in a row"
+    with transaction.atomic():
+        if not hosts.open_trouble(key, reason, now):
+            return
+        statuses.unknown(shard.host_id, f"could not look: {reason}")
+        queue = near(CHECKS, shard.host.queue)
+        task, body = "healing.tasks.check_containers", f"[{shard.host_id}, {shard.number}]"
+        DeadLetter.objects.create(at=now, queue=queue, task=task, reason=reason, body=body)
+        text = (
+            f"{reason[0].upper()}{reason[1:]}. It is tried again after growing pauses, up to an hour; until then nothing "
+            "is known of its containers. The logs of the workers say how they ended."
+        )
+        title = f"Checks of host {name} end their workers"
+        write(Alert(AlertLevel.CRITICAL, title, text, host=name, alert_key=f"self:{key}"))
+    logger.critical(reason, extra={"action": "check_set_aside", "host": name})

@@ -1,0 +1,165 @@
+"""Breakers: how they stand on the rows of hosts and of the whole system, and which failures belong to them.
+
+Moves are conditional UPDATEs, so that each is made and told once, whoever sees that it is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from healing.core import breaker
+from healing.core.breaker import BREAKER, STORM, BreakerMode
+from healing.core.decide import HELD
+from healing.core.types import Lifecycle
+from healing.models import FailureRecord, Heartbeat, Host, Stage
+from healing.store.breaker_counts import NOT_OVER, STARTED, Row
+
+
+def hosts_to_look_at(failing: Collection[int]) -> list[Host]:
+    """The hosts of these ids, and all whose breaker is open or whose incident is not over."""
+    return list(Host.objects.filter(Q(pk__in=failing) | NOT_OVER).order_by("pk"))
+
+
+def to_core(row: Row) -> breaker.Breaker:
+    """The breaker as `core` reads it."""
+    return breaker.Breaker(
+        name=name_of(row),
+        mode=BreakerMode(row.breaker_mode),
+        share=row.breaker_share,
+        since=row.breaker_since,
+        calm_since=row.breaker_calm_since,
+        approved_until=row.approved_until,
+    )
+
+
+def name_of(row: Row) -> str:
+    """ "host web-1" or "the fleet"."""
+    return f"host {row.name}" if isinstance(row, Host) else "the fleet"
+
+
+def first_of(rows: QuerySet[FailureRecord], now: datetime) -> FailureRecord | None:
+    """The failure that began the storm: the oldest of those that belong to no other, or the newest where none is recent.
+
+    What stands for a host's incident already does not stand for the fleet's too.
+    """
+    taken = Host.objects.filter(breaker_incident=OuterRef("pk"))
+    own = rows.filter(~Exists(taken), parent__isnull=True)
+    return own.filter(detected_at__gte=now - STORM).first() or own.last() or rows.first()
+
+
+def _same(row: Row) -> QuerySet[Any]:
+    return type(row)._default_manager.filter(pk=row.pk)
+
+
+def _write(row: Row, condition: QuerySet[Any], **fields: Any) -> bool:
+    if not condition.update(**fields):
+        return False
+    for name, value in fields.items():
+        setattr(row, name, value)
+    return True
+
+
+def open_up(row: Row, incident_id: int, now: datetime) -> bool:
+    """Open it; False where somebody else has."""
+    fields = {"breaker_since": now, "breaker_incident_id": incident_id, "breaker_calm_since": None}
+    return _write(row, _same(row).filter(breaker_since__isnull=True), **fields)
+
+
+def set_calm(row: Row, since: datetime | None) -> bool:
+    return _write(row, _same(row).filter(breaker_since=row.breaker_since), breaker_calm_since=since)
+
+
+def close(row: Row) -> bool:
+    """Close it; False where somebody else has. An approval was for this time only. The incident may go on."""
+    same = _same(row).filter(breaker_since=row.breaker_since, breaker_since__isnull=False)
+    return _write(row, same, breaker_since=None, breaker_calm_since=None, approved_until=None)
+
+
+def end_incident(row: Row) -> bool:
+    """Forget the incident of a closed breaker; False where somebody else has."""
+    same = _same(row).filter(breaker_since__isnull=True, breaker_incident_id=row.breaker_incident_id)
+    return _write(row, same.filter(breaker_incident__isnull=False), breaker_incident_id=None)
+
+
+def end_approval(row: Row, now: datetime) -> bool:
+    """Note that an approval has run out; False where somebody else has, or a person has given another."""
+    return _write(row, _same(row).filter(approved_until__lte=now), approved_until=None)
+
+
+def replace_incident(row: Row, incident_id: int | None) -> None:
+    """Another record stands for the incident: the first was deleted, or it has become the fleet's."""
+    _write(row, _same(row).filter(breaker_since__isnull=False), breaker_incident_id=incident_id)
+
+
+def leave_fleet(incident_id: int) -> None:
+    """Hosts whose open breaker was part of the fleet's incident are on their own again: opened anew, and told, if need be."""
+    rows = Host.objects.filter(breaker_incident_id=incident_id)
+    rows.update(breaker_since=None, breaker_calm_since=None, breaker_incident=None)
+
+
+def attach(incident_id: int, rows: QuerySet[FailureRecord]) -> int:
+    """Make these failures part of the incident; what belongs to another already stays there."""
+    of_itself = Q(pk=incident_id) | Q(children=incident_id)
+    found = rows.filter(parent__isnull=True).exclude(of_itself).order_by("pk")
+    ids = list(found.values_list("pk", flat=True))
+    return FailureRecord.objects.filter(pk__in=ids, parent__isnull=True).update(parent_id=incident_id)
+
+
+def belongs(failure_id: int, incidents: Collection[int | None]) -> bool:
+    """Whether a failure, or one that it belongs to, is one of these incidents (one statement for each step)."""
+    seen: set[int] = set()
+    each: int | None = failure_id
+    while each is not None and each not in seen:
+        if each in incidents:
+            return True
+        seen.add(each)
+        each = FailureRecord.objects.filter(pk=each).values_list("parent_id", flat=True).first()
+    return False
+
+
+def members(incident_id: int) -> QuerySet[FailureRecord]:
+    """The failures of an incident, its first included, and those of the hosts' incidents that belong to the fleet's."""
+    belongs = Q(pk=incident_id) | Q(parent_id=incident_id) | Q(parent__parent_id=incident_id)
+    rows = FailureRecord.objects.filter(belongs, is_found=True)
+    return rows.order_by("detected_at", "pk")
+
+
+def quarantined(incident_id: int) -> list[str]:
+    """The names of the containers of an incident that are in quarantine."""
+    names = members(incident_id).filter(container__health__lifecycle=Lifecycle.QUARANTINED)
+    return list(dict.fromkeys(names.values_list("container_name", flat=True)))
+
+
+def write_setting(row: Row, **fields: Any) -> None:
+    """Write what a person has set, and nothing else of the row. What it holds is read with each decision."""
+    _write(row, _same(row), **fields)
+
+
+def held(row: Row) -> QuerySet[FailureRecord]:
+    """The heals that wait for this breaker."""
+    rows = FailureRecord.objects.filter(
+        resolved_at__isnull=True, stage=Stage.DIAGNOSE, reason__startswith=f"{HELD}: {BREAKER} {name_of(row)}"
+    )
+    return rows.filter(container__host_id=row.pk) if isinstance(row, Host) else rows
+
+
+def wake(row: Row, now: datetime) -> int:
+    """Have the heals that wait for this breaker decided anew."""
+    return held(row).filter(due_at__gt=now).update(due_at=now)
+
+
+def in_grace(row: Host, started_at: datetime | None, now: datetime) -> bool:
+    """Whether the host was first seen, came back, or Selfheal began to work, less than its start grace ago."""
+    if row.grace_until is not None and now < row.grace_until:
+        return True
+    grace = timedelta(seconds=row.start_grace)
+    return any(begun is not None and now < begun + grace for begun in (row.state_since, started_at))
+
+
+def started_at() -> datetime | None:
+    """When Selfheal began to work after it had been away last."""
+    return Heartbeat.objects.filter(name=STARTED).values_list("at", flat=True).first()

@@ -1,0 +1,244 @@
+"""The invariants, judged from outside: by engines, proxies, the receiver of alerts, and PostgreSQL's own triggers.
+
+I1 no heal is lost. I2 at most one engine call an attempt. I3 never over budget or concurrency. I4 every failure ends in time.
+I5 each alert comes, and repeats carry its id. I6 healthy containers are never touched. I7 no stale check runs. I8 a stale fence
+never writes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tests.faults import audit
+from tests.faults.hosts import CHECK_EVERY, Host, Target
+from tests.faults.world import World, seed
+from tests.testbed.proxy import Asked
+from tests.testbed.wait import NotInTimeError, until
+
+RECORD = "FAULT_RECORD"
+"""The file that verdicts are appended to, a JSON object a line; nothing is written where the variable is not set."""
+ENDS_WITHIN = 120.0
+BACKLOG_GONE = 60.0
+BACKLOG = 20
+"""Messages that are no backlog: what a busy second brings."""
+WINDOW, CEILING = 8, 64
+_CLOCKS = 0.1
+
+ALWAYS = ("I1", "I2", "I3", "I4", "I5", "I6", "I8")
+
+
+def judged(world: World, *invariants: str, ended: float | None = None, longer: float = 0.0) -> dict[str, str]:
+    """Wait for the end, judge, write the verdict down, and fail where an invariant does not hold.
+
+    `ended` is when the fault was over (now); `longer` is what back-off and verification may take beyond I4's bound.
+    Without `invariants` all but I7 are judged.
+    """
+    verdict = _verdict(world, invariants or ALWAYS, ended or time.time(), longer)
+    _write_down(world, verdict)
+    broken = {name: why for name, why in verdict.items() if why}
+    assert not broken, f"{world.fault}, FAULT_SEED={seed()}: {broken}\n{_state(world)}\n{world.log()}"
+    return verdict
+
+
+def verdict(
+    world: World, *invariants: str, ended: float | None = None, longer: float = 0.0
+) -> dict[str, str]:
+    """As `judged`, without writing or failing: for each invariant what is wrong, or an empty text."""
+    return _verdict(world, invariants or ALWAYS, ended or time.time(), longer)
+
+
+def record(world: World, **results: bool) -> None:
+    """Write down results that a test has judged by itself, such as what must hold beyond the invariants."""
+    _write_down(world, {name: "" if held else "does not hold" for name, held in results.items()})
+
+
+def _verdict(world: World, invariants: Iterable[str], ended: float, longer: float) -> dict[str, str]:
+    late = _wait_for_end(world, ended + ENDS_WITHIN + longer)
+    found = {}
+    for name in invariants:
+        found[name] = late if name == "I4" else _JUDGES[name](world)
+    return found
+
+
+def _wait_for_end(world: World, latest: float) -> str:
+    """Until nothing is broken and no record open; why it did not come to that in time, or empty."""
+    try:
+        until(
+            lambda: not _not_ended(world) and not world.open_failures(),
+            max(1.0, latest - time.time()),
+            "every failure ends",
+            interval=0.5,
+        )
+    except NotInTimeError:
+        records = [
+            f"{row['container_name']} {row['stage']}: {row['reason']}" for row in world.open_failures()
+        ]
+        return f"not ended in time: {[t.name for t in _not_ended(world)]}; open: {records}"
+    return ""
+
+
+def _not_ended(world: World) -> list[Target]:
+    """Broken, not cured, and nobody was told that it is given up or gone."""
+    broken = [target for target in world.targets if target.broken_at]
+    return [target for target in broken if not target.is_cured() and not _given_up(world, target)]
+
+
+def _given_up(world: World, target: Target) -> bool:
+    if not target.is_there():
+        return True
+    told = world.sink.about(target.name, target.broken_at)
+    return any(message.level == "critical" for message in told)
+
+
+def _no_heal_lost(world: World) -> str:
+    lost = [target.name for target in _not_ended(world)]
+    return f"neither cured nor given up with an alert: {lost}" if lost else ""
+
+
+def _one_call_an_attempt(world: World) -> str:
+    """Each call belongs to the attempt that was on record as called when it came, and to none that had one already."""
+    for target in world.targets:
+        calls = sorted(asked.at for asked in target.calls(world.begun))
+        attempts = world.stack.attempts(target.name)
+        begun = sorted(row["called_at"].timestamp() for row in attempts if row["called_at"] is not None)
+        edges = [*begun, float("inf")]
+        if any(at < edges[0] - _CLOCKS for at in calls):
+            return f"{target.name}: a call at {calls[0]:.3f} without an attempt on record ({begun})"
+        for low, high in itertools.pairwise(edges):
+            number = sum(low - _CLOCKS <= at < high - _CLOCKS for at in calls)
+            if number > 1:
+                return f"{target.name}: {number} calls for one attempt (calls {calls}, attempts {begun})"
+    return ""
+
+
+def _within_limits(world: World) -> str:
+    for target in world.targets:
+        calls = sorted(asked.at for asked in target.calls(world.begun))
+        for first, over in zip(calls, calls[target.max_restarts :], strict=False):
+            if over - first < target.restart_window:
+                return f"{target.name}: more than {target.max_restarts} calls in {over - first:.0f} s"
+    at_once = [(host, _most_at_once(host.calls(world.begun))) for host in world.hosts]
+    for host, most in at_once:
+        if most > WINDOW + _cured(world, host):
+            return f"{host.name}: {most} calls at once"
+    total = sum(most for _, most in at_once)
+    return f"{total} calls at once" if total > CEILING else ""
+
+
+def _cured(world: World, host: Host) -> int:
+    """Each verified heal opens the window by one, whosever it is: an engine that died takes all its containers along."""
+    rows = world.stack.rows(
+        "SELECT count(*) AS n FROM healing_attempt a JOIN healing_container c ON c.id = a.container_id"
+        " JOIN healing_host h ON h.id = c.host_id"
+        " WHERE h.name = ? AND a.state = 'succeeded' AND extract(epoch FROM a.ended_at) >= ?",
+        host.name,
+        world.begun,
+    )
+    return int(rows[0]["n"])
+
+
+def _most_at_once(calls: list[Asked]) -> int:
+    now = time.time()
+    edges = [(asked.at, 1) for asked in calls] + [(asked.ended or now, -1) for asked in calls]
+    return max(itertools.accumulate(step for _, step in sorted(edges)), default=0)
+
+
+def _alerts_come(world: World) -> str:
+    """What is in the outbox is received; and what is told again about one failure has the id of the first time."""
+    try:
+        until(lambda: not _untold(world), ENDS_WITHIN, "every alert is received", interval=0.5)
+    except NotInTimeError:
+        return f"never received: {_untold(world)}"
+    ids: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for message in world.sink.since(world.begun):
+        fields = message.fields
+        if fields.get("failure_id"):
+            ids[fields["failure_id"], message.kind, message.level, message.title].add(message.id)
+    twice = {key: found for key, found in ids.items() if len(found) > 1}
+    return f"told twice under different ids: {twice}" if twice else ""
+
+
+def _untold(world: World) -> list[str]:
+    rows = world.stack.rows(
+        "SELECT id, title FROM notifications_notification"
+        " WHERE state <> 'skipped' AND extract(epoch FROM created_at) >= ?",
+        world.begun,
+    )
+    received = {message.id for message in world.sink.received}
+    return [row["title"] for row in rows if str(row["id"]) not in received]
+
+
+def _healthy_untouched(world: World) -> str:
+    """The bystanders have been left alone since they were made, by the engine's word and by what it was asked."""
+    for target in world.bystanders:
+        state = target.state()
+        deeds = [deed for deed in target.deeds("die", "kill", "stop", "restart") if deed.at >= world.begun]
+        calls = target.calls()
+        if calls or deeds or not state["Running"]:
+            return f"{target.name}: {deeds}, {[asked.line for asked in calls]}, {state['Status']}"
+    return ""
+
+
+def _no_stale_check(world: World) -> str:
+    """Soon nothing waits any more, and hosts are listed as often as they should be and not as often as was missed."""
+    try:
+        until(lambda: world.backlog() <= BACKLOG, BACKLOG_GONE, "the backlog is gone", interval=0.5)
+    except NotInTimeError:
+        return f"{world.backlog()} messages still wait"
+    for host in world.hosts:
+        lists = [asked.at for asked in host.asked(r"^GET \S*/containers/json", world.begun)]
+        for first, over in zip(lists, lists[4:], strict=False):
+            if over - first < CHECK_EVERY / 2:
+                return f"{host.name}: 5 lists within {over - first:.2f} s"
+    return ""
+
+
+def _no_stale_write(world: World) -> str:
+    found = audit.stale_writes(world.database, world.begun)
+    return f"written under a fence that was over: {found}" if found else ""
+
+
+_JUDGES: dict[str, Callable[[World], str]] = {
+    "I1": _no_heal_lost,
+    "I2": _one_call_an_attempt,
+    "I3": _within_limits,
+    "I5": _alerts_come,
+    "I6": _healthy_untouched,
+    "I7": _no_stale_check,
+    "I8": _no_stale_write,
+}
+
+
+def _write_down(world: World, verdict: dict[str, str]) -> None:
+    path = os.environ.get(RECORD, "")
+    if not path:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        for name, why in verdict.items():
+            line = {"fault": world.fault, "seed": seed(), "invariant": name, "held": not why, "why": why}
+            file.write(json.dumps(line) + "\n")
+
+
+def _state(world: World) -> str:
+    """What is known of the fault's targets, for people."""
+    lines = []
+    for target in world.targets:
+        calls = [f"{asked.at:.3f} {asked.line.split('?')[0][-40:]}" for asked in target.calls(world.begun)]
+        attempts = [
+            (row["number"], row["state"], str(row["called_at"]), row["answer"], row["outcome"])
+            for row in world.stack.attempts(target.name)
+        ]
+        told = [f"{m.level} {m.kind} {m.title}" for m in world.sink.about(target.name, world.begun)]
+        found = {k: str(v) for k, v in world.stack.found(target.name).items() if k != "details"}
+        lines.append(
+            f"{target.name} broken {target.broken_at:.3f}\n  calls {calls}\n  attempts {attempts}\n"
+            f"  alerts {told}\n  record {found}"
+        )
+    return "\n".join(lines)

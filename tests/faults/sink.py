@@ -1,0 +1,89 @@
+"""The receiver of all alerts: a web server that writes down what it was sent, and can answer badly."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message, at `at` (seconds since 1970). `fields` is the JSON that was sent; its `id` is the same over repeats."""
+
+    at: float
+    id: str
+    fields: dict[str, Any]
+
+    @property
+    def level(self) -> str:
+        return str(self.fields.get("level"))
+
+    @property
+    def kind(self) -> str:
+        return str(self.fields.get("kind"))
+
+    @property
+    def title(self) -> str:
+        return str(self.fields.get("title"))
+
+    @property
+    def container(self) -> str:
+        return str(self.fields.get("container"))
+
+
+@dataclass
+class Sink:
+    """`received` holds everything in its order. `on_receipt` is called before the answer; `status` is the answer."""
+
+    port: int = 0
+    status: int = 204
+    received: list[Received] = field(default_factory=list)
+    on_receipt: Callable[[Received], object] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/alerts"
+
+    def take(self, body: bytes) -> int:
+        fields = json.loads(body)
+        message = Received(time.time(), str(fields["id"]), fields)
+        self.received.append(message)
+        if self.on_receipt is not None:
+            self.on_receipt(message)
+        return self.status
+
+    def since(self, at: float) -> list[Received]:
+        return [message for message in self.received if message.at >= at]
+
+    def about(self, container: str, since: float = 0.0) -> list[Received]:
+        return [message for message in self.since(since) if message.container == container]
+
+
+@contextmanager
+def alert_sink() -> Iterator[Sink]:
+    """A started sink on a free port of 127.0.0.1."""
+    sink = Sink()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status = sink.take(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    sink.port = server.server_address[1]
+    threading.Thread(target=server.serve_forever, name="sink", daemon=True).start()
+    try:
+        yield sink
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,95 @@
+"""F7, F8: a database that is gone or hangs in the middle of a heal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults import judge
+from tests.faults.hosts import Target
+from tests.faults.inject import postgres_down
+from tests.faults.orders import CRASH_POINTS, CrashPoint
+from tests.faults.world import World, running_world
+from tests.testbed.wait import until
+
+UNDER_WAY = 0.5
+"""Seconds in which a call that had passed its guard before the stop may still reach the engine."""
+OUTLASTS_A_LEASE = 45.0
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[World]:
+    with running_world() as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    yield shared
+    shared.restore()
+
+
+@pytest.mark.quick_fault
+def test_f7_the_database_is_stopped_for_a_moment(world: World) -> None:
+    """No restart without a database to write its intent to; what was found is not lost, or found again."""
+    _database_gone(world, 5.0, Target.crash)
+
+
+@pytest.mark.timeout(600)
+def test_f7_the_database_is_stopped_for_half_a_minute(world: World) -> None:
+    """The same over half a minute, with every process of ours waiting for the database."""
+    _database_gone(world, 30.0, Target.break_health)
+
+
+def _database_gone(world: World, seconds: float, fail: Callable[[Target], None]) -> None:
+    """`fail` is what happens while it is gone: an engine remembers for some seconds who has ended a container."""
+    world.begin("F7")
+    targets = [world.web(f"before{number}") for number in range(2)]
+    meanwhile = world.web("meanwhile")
+    targets[0].break_health()
+    targets[1].crash()
+    world.moment(2.0)
+    gone = time.time()
+    with postgres_down(world.postgres):
+        fail(meanwhile)
+        world.sleep(seconds)
+        back = time.time()
+    calls = [asked for asked in world.host.calls(gone + UNDER_WAY) if asked.at < back]
+    judge.record(world, no_restart_while_it_is_down=not calls)
+    assert not calls, f"restarted without a database: {calls}"
+    judge.judged(world)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("point", [CRASH_POINTS[1], CRASH_POINTS[5]], ids=["diagnosis", "restart"])
+def test_f8_the_database_hangs_under_a_lease(world: World, point: CrashPoint) -> None:
+    """A database that stood still while a lease ran out lets nobody act twice: the fence, and the lease looked at last."""
+    world.begin("F8")
+    target = world.web("leased")
+    order = world.orders.at(point, "wait")
+    target.break_health()
+    order.wait(40)
+    world.postgres.pause()
+    try:
+        world.sleep(OUTLASTS_A_LEASE)
+    finally:
+        world.postgres.resume()
+    judge.judged(world)
+
+
+@pytest.mark.timeout(600)
+def test_f8_the_database_hangs_while_the_engine_works(world: World) -> None:
+    """The answer of a call that came while the database hung is written once, by whoever has the fence."""
+    world.begin("F8")
+    target = world.web("midcall")
+    target.break_health()
+    until(lambda: target.calls(world.begun), 40, "the engine is asked")
+    world.postgres.pause()
+    try:
+        world.sleep(OUTLASTS_A_LEASE)
+    finally:
+        world.postgres.resume()
+    judge.judged(world)
+    assert len(target.deeds("restart", since=target.broken_at)) == 1

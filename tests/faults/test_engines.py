@@ -1,0 +1,106 @@
+"""Engines that die and engines that hang, beside one that does not."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import inject
+from tests.faults.hosts import CHECK_EVERY, Target
+from tests.faults.judge import judged, record
+from tests.faults.lengths import wait
+from tests.faults.world import World, running_world
+
+LATE = 2 * CHECK_EVERY
+"""A look comes too late when the one before is longer ago than this: one interval late."""
+ON_TIME = 0.99
+ACTED_WITHIN = 10.0
+
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Two engines; the second is the one that something happens to, so only the first one's bystanders are sacred."""
+    with running_world(2) as world:
+        world.stack.rows("UPDATE healing_host SET start_grace = 5")
+        world.bystanders = [target for target in world.bystanders if target.host is world.host]
+        yield world
+
+
+def _state(world: World, host: int) -> str:
+    name = world.hosts[host].name
+    return str(world.stack.rows("SELECT state FROM healing_host WHERE name = ?", name)[0]["state"])
+
+
+def _host_alerts(world: World, host: int) -> list[str]:
+    """What was told of a host's own silence and return, as "level kind"."""
+    told = [one for one in world.sink.since(world.begun) if one.fields.get("host") == world.hosts[host].name]
+    about = [one for one in told if str(one.fields.get("alert_key", "")).startswith("host:")]
+    return [f"{one.level} {one.kind}" for one in about]
+
+
+def _acted_on(world: World, target: Target) -> float:
+    """Break it; after how many seconds Selfheal called its engine."""
+    target.break_health()
+    wait(lambda: target.calls(target.broken_at), 60, world.log)
+    return target.calls(target.broken_at)[0].at - target.broken_at
+
+
+def test_f9_an_engine_is_killed(world: World) -> None:
+    """Its containers are unknown, nothing is asked to be restarted, one alert tells of the host; then what died with it is healed (guard: unknown is not a failure)."""
+    world.begin("F9")
+    gone, other = world.web("gone", host=1), world.web("other")
+    world.moment(2)
+    gone.started_at = gone.state()["StartedAt"]
+    with inject.engine_dead(world.hosts[1].engine):
+        killed = time.time()
+        wait(lambda: _state(world, 1) == "down", 15, world.log)
+        delay = _acted_on(world, other)
+        world.sleep(max(0.0, 20 - (time.time() - killed)))
+        assert world.stack.status(gone.name)["status"] == "unknown"
+        assert gone.calls() == []
+        assert world.stack.failures(gone.name) == []
+        assert _host_alerts(world, 1) == ["error firing"]
+        gone.broken_at = time.time()
+    wait(lambda: _state(world, 1) == "up", 60, world.log)
+    record(world, **{"unknown, no heal": True, "one alert for the host": True})
+    judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I8", longer=20)
+    assert delay < ACTED_WITHIN, f"the other engine's container was restarted after {delay:.1f} s"
+    assert _host_alerts(world, 1) == ["error firing", "info resolved"]
+
+
+def test_f10_an_engine_hangs(world: World) -> None:
+    """99% and more of the looks at the other engine are on time, and its containers are healed as ever (guard: a hung engine is asked by few threads, and its claim is kept)."""
+    world.begin("F10")
+    seconds = 120.0
+    held = world.web("held", host=1)
+    others = [world.web(f"other{number}") for number in range(3)]
+    world.moment(2)
+    with inject.engine_hung(world.hosts[1].engine):
+        begun = time.time()
+        delays = []
+        for number, target in enumerate(others, 1):
+            world.sleep(max(0.0, begun + seconds * number / 4 - time.time()))
+            delays.append(_acted_on(world, target))
+        world.sleep(max(0.0, begun + seconds - time.time()))
+        assert _state(world, 1) == "down"
+        assert held.calls() == []
+        ended = time.time()
+    on_time = _share_on_time(world, begun, ended)
+    record(world, **{"the other host is on time": on_time >= ON_TIME})
+    judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I8", longer=20)
+    assert on_time >= ON_TIME, f"{on_time:.1%} of the looks were on time"
+    assert max(delays) < ACTED_WITHIN, delays
+
+
+def _share_on_time(world: World, begun: float, ended: float) -> float:
+    """Of the looks at the first engine between these times."""
+    lists = [asked.at for asked in world.host.asked(r"^GET \S*/containers/json", begun) if asked.at < ended]
+    gaps = [later - earlier for earlier, later in itertools.pairwise([begun, *lists, ended])]
+    assert len(gaps) >= (ended - begun) / LATE, "there were looks at all"
+    return sum(gap <= LATE for gap in gaps) / len(gaps)

@@ -1,0 +1,136 @@
+"""Parts of ours: two of each, none of some, and a disk that is full beneath their database."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults import inject
+from tests.faults.alarms import WITHIN, about_ourselves, wait_alarm, wait_armed
+from tests.faults.judge import judged, record
+from tests.faults.lengths import LONG, wait
+from tests.faults.world import World, running_world
+from tests.testbed.services import execute
+
+WORKERS = ("worker-heal", "worker-checks", "worker-other")
+MEGABYTES = 256
+"""The database's small disk: the cluster takes a third of it."""
+
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[World]:
+    with running_world() as world:
+        yield world
+
+
+@pytest.fixture
+def world(one: World) -> Iterator[World]:
+    yield one
+    one.restore()
+
+
+@pytest.mark.timeout(400)
+def test_f14_two_of_every_part(world: World) -> None:
+    """Two beats, sweepers, dispatchers and watchers do nothing twice, and one of each killed costs nothing (guard: everything periodic claims its slot, everything else a lease)."""
+    world.begin("F14")
+    parts = [part for part in world.installation.parts if part != "web"]
+    with inject.one_more_of(world.installation, *parts):
+        targets = [world.web(f"web{number}") for number in range(4)]
+        for target in targets[:2]:
+            target.break_health()
+        targets[2].crash()
+        world.sleep(15)
+        judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
+        with inject.parts_gone(world.installation, *parts):
+            targets[3].break_health()
+            world.sleep(15)
+            judged(world, "I1", "I2", "I3", "I4", "I6", "I7", "I8")
+
+
+def test_f15_beat_dies_while_the_database_bounces(world: World) -> None:
+    """Within 30 s an alert says that nothing ticks, past broker and beat; it ends when beat is back (guard: the dead-man's switch in the sweeper)."""
+    world.begin("F15")
+    target = world.web()
+    wait_armed(world)
+    begun = time.time()
+    with inject.parts_gone(world.installation, "beat"):
+        with inject.postgres_down(world.postgres):
+            world.moment(5)
+        target.break_health()
+        alarmed = wait_alarm(world, begun)
+        world.sleep(5)
+    ended = time.time()
+    wait(lambda: about_ourselves(world, ended, "resolved"), 60, world.log)
+    record(world, **{"alert in 30 s": alarmed <= WITHIN})
+    judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I8", ended=ended)
+    assert alarmed <= WITHIN, f"the alert came after {alarmed:.1f} s"
+
+
+@pytest.mark.timeout(1200)
+def test_f20_workers_are_away(world: World) -> None:
+    """On their return no old check is worked off, no limit is passed, and what broke meanwhile is healed (guard: messages expire, claims are made in the database)."""
+    world.begin("F20")
+    targets = [world.web(f"web{number}", max_restarts=2) for number in range(10)]
+    with inject.parts_gone(world.installation, *WORKERS):
+        begun = time.time()
+        for target in targets:
+            world.moment(4)
+            target.break_health()
+        world.sleep(max(0.0, (600 if LONG else 120) - (time.time() - begun)))
+        told = about_ourselves(world, begun)
+    record(world, **{"an alert": bool(told)})
+    judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", longer=60)
+    assert told, "nobody was told that no worker works"
+
+
+@pytest.fixture
+def small() -> Iterator[tuple[World, Path]]:
+    """A world whose database is on a disk of a few megabytes, and that disk."""
+    with inject.small_disk(MEGABYTES) as disk, running_world() as world:
+        _move_database(world, disk)
+        world.wait_ready()
+        yield world, disk
+
+
+def _move_database(world: World, disk: Path) -> None:
+    server = world.postgres
+    server.stop()
+    subprocess.run(["cp", "-a", str(server.folder / "data"), str(disk / "data")], check=True)
+    (disk / "postgres.log").symlink_to(server.folder / "postgres.log")
+    server.folder = disk
+    server.start()
+
+
+def test_f22_the_disk_of_the_database_is_full(small: tuple[World, Path]) -> None:
+    """Nothing is restarted that cannot be recorded, nothing healthy is touched, it is told, and all goes on when there is room (guard: intent before action; alerts about ourselves do not need the database)."""
+    world, disk = small
+    world.begin("F22 disk full")
+    target = world.web()
+    server = world.postgres
+    wait_armed(world)
+    with inject.disk_filled(disk):
+        full = time.time()
+        for _ in range(3):  # the log's next files cannot be made
+            _unless_down(server.url, "SELECT pg_switch_wal()")
+        target.break_health()
+        alarmed = wait_alarm(world, full)
+        world.sleep(5)
+    if server.child is not None and not server.child.running():
+        server.start()
+    record(world, **{"an alert": alarmed <= WITHIN})
+    judged(world, "I1", "I2", "I3", "I4", "I6", "I8")
+    assert alarmed <= WITHIN, f"the alert came after {alarmed:.1f} s"
+
+
+def _unless_down(url: str, statement: str) -> None:
+    try:
+        execute(url, statement)
+    except Exception as error:  # the server may be gone: that is the fault
+        print(f"the database: {error}")

@@ -1,0 +1,228 @@
+"""F1, F2, F3, F13, F16: workers that die, hang, repeat themselves, or have the wrong time, in the middle of a heal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.faults import judge
+from tests.faults.hosts import Target
+from tests.faults.orders import CRASH_POINTS, CrashPoint
+from tests.faults.world import World, running_world
+from tests.testbed.paths import faketime_library, needed
+from tests.testbed.proxy import Rule
+from tests.testbed.wait import until
+
+AROUND_THE_CALL = CRASH_POINTS[3], CRASH_POINTS[5], CRASH_POINTS[6]
+"""Intent without a hint, on record and not called, called and not on record: what only the database can save."""
+STOPPED = 60.0
+RUNS_OF_POISON = 3
+SKEWED = "worker-heal", "worker-checks"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[World]:
+    with running_world() as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    yield shared
+    shared.restore()
+
+
+@pytest.mark.quick_fault
+def test_f1_killed_around_the_call(world: World) -> None:
+    """A heal whose worker dies around the engine's call goes on: the attempt's state in the database, and take-over."""
+    world.begin("F1")
+    _killed_at(world, AROUND_THE_CALL)
+    judge.judged(world)
+
+
+@pytest.mark.timeout(600)
+def test_f1_killed_at_every_point(world: World) -> None:
+    """A heal whose worker dies at any point is finished by another: leases that end, and due times in the database."""
+    world.begin("F1")
+    points = list(CRASH_POINTS)
+    world.random.shuffle(points)
+    _killed_at(world, points)
+    judge.judged(world)
+
+
+def _killed_at(world: World, points: Sequence[CrashPoint]) -> None:
+    """A container for each point; the process that comes to it dies, and is started again as a supervisor would."""
+    targets = [world.web(f"crash{number}") for number in range(len(points))]
+    for point, target in zip(points, targets, strict=True):
+        named = {"container": target.name} if point.action in ("failure_found", "decided", "healed") else {}
+        order = world.orders.at(point, **named)
+        target.break_health()
+        part = world.installation.part_of(order.wait(60))
+        print(f"{point}: killed {part or 'a process that is gone already'}")
+        world.wait_ready()
+
+
+def test_f1_killed_while_the_engine_works_on_the_call(world: World) -> None:
+    """A worker that dies while the engine restarts the container costs no second restart: the take-over verifies."""
+    world.begin("F1")
+    target, answered = world.web("midcall"), threading.Event()
+    world.host.proxy.rules.append(Rule(rf"POST \S*/containers/{target.id}/restart", hold=answered))
+    target.break_health()
+    until(lambda: target.calls(world.begun), 30, "the engine is asked")
+    world.moment(1.0)
+    world.installation.kill("worker-heal")
+    answered.set()
+    judge.judged(world)
+    assert len(target.deeds("restart", since=target.broken_at)) == 1
+
+
+def test_f1_killed_between_an_alert_and_its_record(world: World) -> None:
+    """An alert that was received and not recorded is sent again under the same id: the outbox's lease and its row's id."""
+    world.begin("F1")
+    target, killed = world.web("alerted"), threading.Event()
+
+    def kill_once(_: object) -> None:
+        if not killed.is_set():
+            killed.set()
+            world.installation.kill("worker-other")
+
+    world.sink.on_receipt = kill_once
+    target.break_health()
+    judge.judged(world)
+    first = world.sink.since(world.begun)[0]
+
+    def repeats() -> int:
+        return sum(message.id == first.id for message in world.sink.received)
+
+    until(lambda: repeats() >= 2, judge.ENDS_WITHIN, "the alert is sent again")
+
+
+@pytest.mark.timeout(600)
+def test_f2_a_heal_that_kills_its_worker(world: World) -> None:
+    """What kills whoever takes it up is set aside after three runs, with an alert, and the others are healed meanwhile."""
+    world.begin("F2")
+    poison = world.web("poison")
+    order = world.orders.give("decided", once=False, container=poison.name)
+    poison.break_health()
+    for number in range(RUNS_OF_POISON):
+        until(lambda number=number: len(order.strikes) > number, 100, f"run {number + 1} of the poison")
+        world.installation.start("worker-heal")
+        other = world.web(f"flows{number}")
+        other.break_health()
+        until(other.is_cured, 40, f"the queue flows\n{world.log()}")
+    told = until(
+        lambda: [
+            m for m in world.sink.about(poison.name, poison.broken_at) if m.level in ("error", "critical")
+        ],
+        120,
+        f"somebody is told of the poison: {world.stack.found(poison.name)}",
+    )
+    assert len(order.strikes) == RUNS_OF_POISON, order.strikes
+    assert world.stack.rows("SELECT id FROM healing_deadletter"), "kept aside"
+    print("told:", told[0].title)
+    world.orders.withdraw_all()
+    judge.judged(world, "I2", "I3", "I5", "I6", "I8")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "point", [CRASH_POINTS[4], CRASH_POINTS[5]], ids=["before the guard", "between guard and call"]
+)
+def test_f3_a_worker_stopped_before_the_call(world: World, point: CrashPoint) -> None:
+    """A worker stopped for a minute right before the call makes none: the fence, and the lease that it looks at last."""
+    world.begin("F3")
+    world.installation.start("worker-heal-2")
+    world.wait_ready()
+    target = world.web("stopped")
+    order = world.orders.at(point, "stop")
+    target.break_health()
+    stopped = order.wait(40)
+    try:
+        world.sleep(STOPPED)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    world.sleep(3)
+    judge.judged(world)
+    calls = target.calls(world.begun)
+    assert len(calls) == 1, f"one restart is enough, and the one that was late is not made: {calls}"
+
+
+def test_f3_how_narrow_the_unguarded_moment_is(world: World) -> None:
+    """From the last look at the lease to the engine's receipt of the call: what no guard covers is milliseconds."""
+    world.begin("F3")
+    targets = [world.web(f"narrow{number}") for number in range(3)]
+    for target in targets:
+        target.break_health()
+    judge.judged(world)
+    moments = [
+        call.at - _announced(world, target, call.at)
+        for target in targets
+        for call in target.calls(world.begun)
+    ]
+    print("unguarded, ms:", sorted(round(moment * 1000, 1) for moment in moments))
+    judge.record(world, unguarded_under_half_a_second=max(moments) < 0.5)
+    assert max(moments) < 0.5, moments
+
+
+def _announced(world: World, target: Target, near: float) -> float:
+    """When the worker has written that it restarts the container, in seconds since 1970."""
+    pattern = rf"^(\d\d:\d\d:\d\d\.\d+) .* action=restart container={re.escape(target.name)} "
+    logs = "\n".join(path.read_text() for path in world.installation.home.glob("*.log"))
+    found = re.findall(pattern, logs, re.MULTILINE)
+    assert found, logs[-3000:]
+    day = datetime.fromtimestamp(near, UTC).strftime("%Y-%m-%d")
+    return datetime.fromisoformat(f"{day}T{found[-1]}+00:00").timestamp()
+
+
+def test_f13_every_message_comes_three_times(world: World) -> None:
+    """Messages are hints: claims make of three deliveries one step, and ids make of three sends one alert."""
+    world.begin("F13")
+    world.installation.restart(*world.installation.running(), FAULT_DELIVERIES="3")
+    world.wait_ready()
+    targets = [world.web(f"thrice{number}") for number in range(3)]
+    for target in targets:
+        world.moment(1.0)
+        (target.break_health if world.random.random() < 0.5 else target.crash)()
+    judge.judged(world, *judge.ALWAYS, "I7")
+    for target in targets:
+        assert len(target.calls(world.begun)) == 1, "one fault, one restart"
+        told = [message.id for message in world.sink.about(target.name, world.begun)]
+        assert len(told) == len(set(told)), "nobody died: nothing is sent twice"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("shift", ["+2h", "-2h"])
+def test_f16_a_worker_with_the_wrong_time(world: World, shift: str) -> None:
+    """Budgets, leases and due times follow the database's clock; a worker whose own is wrong is told of."""
+    world.begin("F16")
+    library = needed("faketime", "faketime", faketime_library())
+    world.installation.restart(*SKEWED, LD_PRELOAD=library, FAKETIME=shift, FAKETIME_DONT_RESET="1")
+    world.wait_ready()
+    targets = [world.web(f"skewed{number}", max_restarts=2) for number in range(2)]
+    for target in targets:
+        target.break_health()
+    _within(60, lambda: all(target.is_cured() for target in targets), "healed in spite of the clock", world)
+    _within(60, lambda: _clock_alerts(world), "somebody is told of the clock", world)
+    judge.judged(world)
+    for target in targets:
+        assert len(target.calls(world.begun)) == 1
+
+
+def _clock_alerts(world: World) -> list[str]:
+    return [m.title for m in world.sink.since(world.begun) if "clock" in f"{m.title} {m.fields}".lower()]
+
+
+def _within(seconds: float, condition: Callable[[], object], what: str, world: World) -> object:
+    begun = time.monotonic()
+    try:
+        return until(condition, seconds, what)
+    except AssertionError as error:
+        passed = time.monotonic() - begun
+        raise AssertionError(f"{error} after {passed:.0f} s\n{world.log()}") from error

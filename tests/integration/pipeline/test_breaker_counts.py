@@ -1,0 +1,223 @@
+"""What breakers count, told row by row: the fleet's, people's own work, and what fails because another does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from healing import commands
+from healing.core.breaker import CALM, BreakerMode
+from healing.effective import config_book, forget_book
+from healing.models import Container, Dependency, FailureRecord, Host, SystemState
+from healing.pipeline import breaking
+from notifications.models import Notification
+from tests.integration.asking.rows import make_container, make_failure
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+RUNNING = {"status": "healthy", "lifecycle": "running"}
+
+
+@pytest.fixture(autouse=True)
+def fresh_book() -> Iterator[None]:
+    forget_book()
+    yield
+    forget_book()
+
+
+def running(number: int, host: str = "h1") -> list[Container]:
+    return [make_container(f"{host}-{index}", host, health=RUNNING) for index in range(number)]
+
+
+def failing(containers: list[Container], **fields: Any) -> list[FailureRecord]:
+    values: dict[str, Any] = {"detected_at": NOW, "stage": "diagnose", "error_message": "no answer"}
+    return [make_failure(each, took=None, **(values | fields)) for each in containers]
+
+
+def look(seconds: float = 0.0) -> None:
+    breaking.evaluate(NOW + timedelta(seconds=seconds))
+
+
+def is_open(host: str = "h1") -> bool:
+    return Host.objects.get(name=host).breaker_since is not None
+
+
+def pages() -> list[str]:
+    return list(Notification.objects.order_by("created_at").values_list("title", flat=True))
+
+
+def test_it_opens_although_nobody_decides() -> None:
+    """A tick is enough: the page names who fails, and what they have in common."""
+    failing(running(10)[:6])
+    look()
+    look(1)
+    assert is_open()
+    (page,) = Notification.objects.all()
+    assert (page.level, page.title) == ("critical", "6 of 10 containers of host h1 fail at once")
+    assert "h1-0, h1-1" in page.body
+    assert "6 of 6 say: no answer" in page.body
+    assert "manage.py breaker set h1 --mode hold" in page.body
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reason": "held: maintenance nightly until 2030-01-01 00:00:00 UTC"},
+        {"reason": "held: waits for db"},
+        {"reason": "paused: host h1 is paused"},
+        {"is_trial": True},
+        {"in_success_rate": False},
+    ],
+)
+def test_what_people_know_of_does_not_count(fields: dict[str, Any]) -> None:
+    """Held for maintenance or for another, paused, a trial in quarantine, a wish: none of them makes a storm."""
+    containers = running(6)
+    failing(containers[:2])
+    failing(containers[2:5], **fields)
+    look()
+    assert not is_open()
+
+
+@pytest.mark.parametrize("lifecycle", ["quarantined", "stopped_by_hand", "finished", "paused", "gone"])
+def test_what_does_not_normally_run_does_not_count(lifecycle: str) -> None:
+    """Neither as failing nor as running: three of four that run are a storm, whatever rests beside them."""
+    resting = [make_container(f"r{n}", health={"lifecycle": lifecycle}) for n in range(6)]
+    failing(resting[:4])
+    look()
+    assert not is_open()
+    failing(running(4)[:3])
+    look(1)
+    assert is_open()
+    assert pages() == ["3 of 4 containers of host h1 fail at once"]
+
+
+def test_a_window_that_nobody_has_asked_yet_counts_too() -> None:
+    """Maintenance that has just begun is known before its failures are decided."""
+    failing(running(4)[:3])
+    commands.start_maintenance(Host.objects.get(), timezone.now() + timedelta(hours=1), "")
+    breaking.evaluate(timezone.now())
+    assert not is_open()
+
+
+def test_what_fails_because_another_does_is_no_storm() -> None:
+    """A database and the two that need it are one cause, on the way to being held."""
+    db, *needing = running(5)
+    for each in needing[:2]:
+        Dependency.objects.create(dependant=each, dependency=db)
+    forget_book()
+    assert config_book().dependencies.needs(needing[0].pk)
+    failing([db, *needing[:2]])
+    look()
+    assert not is_open()
+    failing(needing[2:])
+    look(1)
+    assert is_open()
+
+
+def test_what_opens_while_it_is_open_belongs_to_it() -> None:
+    """The first is the incident; what has another parent keeps it; what comes later is added by the next look."""
+    containers = running(6)
+    first, *others = failing(containers[:3])
+    other = make_failure(make_container("other", "h2"), took=None)
+    kept = failing(containers[3:4], parent=other)[0]
+    look()
+    late = failing(containers[4:5])[0]
+    look(1)
+    for each in (*others, late):
+        each.refresh_from_db()
+        assert each.parent == first
+    for each in (kept, first):
+        each.refresh_from_db()
+    assert (kept.parent, first.parent) == (other, None)
+    assert Host.objects.get(name="h1").breaker_incident == first
+
+
+def test_an_incident_outlives_the_record_that_stood_for_it() -> None:
+    """Removing one container takes none of the others' records along, and another record stands for the storm."""
+    containers = running(5)
+    first, second, *_ = failing(containers[:4])
+    look()
+    first.container.delete()
+    assert FailureRecord.objects.filter(resolved_at__isnull=True).count() == 3
+    look(1)
+    assert Host.objects.get().breaker_incident == second
+    assert len(pages()) == 1
+
+
+def test_it_closes_after_a_minute_of_calm() -> None:
+    """One end for one page, and it does not flutter at its edge."""
+    failures = failing(running(10)[:6])
+    look()
+    FailureRecord.objects.filter(pk__in=[each.pk for each in failures[1:]]).update(
+        resolved_at=NOW, action_result="success", stage="closed"
+    )
+    look(1)
+    look(1 + CALM.total_seconds() - 1)
+    assert is_open()
+    look(1 + CALM.total_seconds())
+    assert not is_open()
+    look(100)
+    assert pages() == ["6 of 10 containers of host h1 fail at once", "The storm on host h1 is over"]
+    assert "5 healed, 1 still open" in Notification.objects.get(level="info").body
+
+
+def test_a_storm_on_several_hosts_is_the_fleets() -> None:
+    """One page for all of them, and none for each; a storm on one host is not the fleet's, however small the fleet."""
+    Host.objects.all().delete()
+    three = {name: running(4, name) for name in ("h1", "h2", "h3")}
+    for containers in three.values():
+        failing(containers[:3])
+    look()
+    look(1)
+    assert pages() == ["9 of 12 containers of the fleet fail at once"]
+    assert all(is_open(name) for name in three)
+    FailureRecord.objects.update(resolved_at=NOW, action_result="success", stage="closed")
+    look(10)
+    look(80)
+    look(81)
+    assert pages() == ["9 of 12 containers of the fleet fail at once", "The storm on the fleet is over"]
+    assert not any(is_open(name) for name in three)
+    assert SystemState.objects.get().breaker_incident is None
+
+
+def test_a_storm_on_one_host_is_not_the_fleets() -> None:
+    """With a single host, or one that is sick among few, the page names the host."""
+    failing(running(4)[:4])
+    running(1, "h2")
+    look()
+    assert pages() == ["4 of 4 containers of host h1 fail at once"]
+    assert SystemState.objects.get().breaker_since is None
+
+
+def test_a_host_that_is_down_moves_nothing() -> None:
+    """Nothing is known of its containers: its breaker neither opens nor closes."""
+    failing(running(4)[:4])
+    Host.objects.update(state="down")
+    look()
+    assert not is_open()
+    Host.objects.update(state="up")
+    look(1)
+    assert is_open()
+    Host.objects.update(state="down")
+    FailureRecord.objects.update(resolved_at=NOW, stage="closed")
+    look(10)
+    look(200)
+    assert is_open()
+
+
+def test_the_fleets_mode_holds_every_host() -> None:
+    """A host without a failure of its own above its share waits too."""
+    Host.objects.all().delete()
+    for name in ("h1", "h2"):
+        failing(running(4, name)[:2])
+    SystemState.objects.update_or_create(pk=1, defaults={"breaker_mode": BreakerMode.HOLD})
+    look()
+    system = config_book().system
+    hold = breaking.hold(Host.objects.get(name="h1"), system, NOW)
+    assert hold is not None
+    assert hold.reason.startswith("breaker of the fleet: ")

@@ -1,0 +1,187 @@
+"""The dead-man's switch: silence is seen, told once by whoever sees it, and over when it is over."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+from pytest_django.fixtures import Settings
+
+from healing import observer
+from healing.core.liveness import GRACE, Watch
+from healing.models import Trouble
+from healing.observer import Observer, Silence
+from healing.pipeline import heartbeat
+from healing.store import clock, signs
+from notifications.channels import fake
+from tests.integration.loop.timeline import BEGIN
+from tests.integration.runtime.signing import QUEUES, World
+
+
+def watching() -> Observer:
+    """One that began long ago."""
+    made = Observer()
+    made._watch = Watch(BEGIN - timedelta(hours=1))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("silent", "key"),
+    [
+        ({"periodic", "beat", *(f"canary:{queue}" for queue in QUEUES)}, "self:beat"),
+        ({"beat", *(f"canary:{queue}" for queue in QUEUES)}, "self:queue:default"),
+        ({"beat"}, "self:tick"),
+        ({"canary:checks"}, "self:queue:checks"),
+        ({"watch:one"}, "self:watcher"),
+        ({"sweep:here:1"}, "self:sweeper"),
+    ],
+    ids=["beat", "who carries out the tick", "tick", "queue", "watcher", "sweeper"],
+)
+def test_a_part_that_stops_is_told_once_within_thirty_seconds(
+    world: World, silent: set[str], key: str
+) -> None:
+    """By two observers, directly and as critical; what follows from it is not told; its return is."""
+    both = watching(), watching()
+    world.run(6, *both)
+    world.silent = silent
+    world.run(18, *both)
+    assert world.told() == []
+    world.run(10, *both)
+    assert world.told() == [(key, "firing")]
+    assert [message.alert.level for message in fake.sent()] == ["critical"]
+    world.run(12, *both)
+    world.silent = set()
+    world.run(6, *both)
+    assert world.told() == [(key, "firing"), (key, "resolved")]
+    assert not Trouble.objects.filter(resolved_at=None).exists()
+
+
+def test_a_broker_that_is_away_is_one_alert(world: World) -> None:
+    """Nothing comes through any queue then, and that is not told five times, nor while workers come back."""
+    one = watching()
+    world.run(6, one)
+    world.broker_answers = False
+    world.silent = {"beat", *(f"canary:{queue}" for queue in QUEUES)}
+    world.run(60, one)
+    world.broker_answers = True
+    world.run(20, one)
+    world.silent = set()
+    world.run(10, one)
+    assert world.told() == [("self:broker", "firing"), ("self:broker", "resolved")]
+
+
+def test_an_observer_that_is_cut_off_from_the_broker_alone_pages_nobody(world: World) -> None:
+    """One opened what the other ended, every three seconds. Together they know that it answers."""
+    both = watching(), watching()
+    both[1]._broker._error = lambda: "no route"
+    world.run(90, *both)
+    assert world.told() == []
+
+
+def test_a_machine_that_slept_pages_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steady clocks stand still meanwhile, so the signs are old and nothing seems to have kept them; who stays silent is told."""
+    one = watching()
+    world.run(6, one)
+    monkeypatch.setattr(observer, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    world.traveller.shift(timedelta(hours=8))
+    one.look()
+    world.silent = {"sweep:here:1"}
+    world.run(15, one)
+    assert world.told() == []
+    world.run(9, one)
+    assert world.told() == [("self:sweeper", "firing")]
+
+
+def test_a_clock_that_is_set_back_blinds_nobody(world: World) -> None:
+    """It was wrong when the observer began: nothing would count until that time comes again."""
+    world.traveller.shift(timedelta(hours=8))
+    one = Observer()
+    world.run(6, one)
+    world.traveller.shift(timedelta(hours=-8))
+    world.run(60, one)
+    world.silent = {"canary:checks"}
+    world.run(30, one)
+    assert world.told() == [("self:queue:checks", "firing")]
+
+
+def test_a_tick_that_a_person_disabled_is_told(world: World) -> None:
+    """That clears when it was sent last; nobody would be told of anything that comes after it."""
+    one = watching()
+    world.run(6, one)
+    tick = PeriodicTask.objects.get(task=signs.TICK_TASK)
+    tick.enabled = False
+    tick.save()
+    world.silent = {"periodic", "beat", *(f"canary:{queue}" for queue in QUEUES)}
+    world.run(60, one)
+    assert world.told() == [("self:beat", "firing")]
+
+
+def test_a_start_after_a_long_stop_alarms_nobody(world: World) -> None:
+    """Old signs, and parts that take their time to come up."""
+    world.signs(timezone.now() - timedelta(days=1))
+    world.silent = {"periodic", "beat", *(f"canary:{queue}" for queue in QUEUES)}
+    one = Observer()
+    world.run(GRACE.total_seconds() - 6, one)
+    world.silent = set()
+    world.run(20, one)
+    assert world.told() == []
+
+
+def test_a_clock_that_is_wrong_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the database's clock, of the process that has it; over when it has not said so for a while."""
+    one = Observer()
+    monkeypatch.setattr(clock, "_behind", timedelta(hours=-2))
+    signs.show_skew(timezone.now())
+    monkeypatch.setattr(clock, "_behind", timedelta(seconds=20))
+    world.run(10, one)
+    assert [message.alert.level for message in fake.sent()] == ["error"]
+    assert "7200 s ahead" in fake.sent()[0].alert.title
+    world.run(100, one)
+    assert [kind for _, kind in world.told()] == ["firing", "resolved"]
+
+
+def test_a_database_that_is_away_is_told_past_it(world: World) -> None:
+    """Through the channels that were read before, with one id by all observers, and put on record when it is back."""
+    both = Silence(), Silence()
+    for each in both:
+        each.answered(100.0)
+    for at in (119.0, 121.0, 150.0):
+        for each in both:
+            each.look(at)
+    assert len(fake.sent()) == 2
+    assert len({message.id for message in fake.sent()}) == 1
+    for each in both:
+        assert each.was_broken(160.0, timezone.now())
+        each.answered(160.0)
+    assert world.told() == [("self:database", "firing"), ("self:database", "resolved")]
+    assert [message.alert.kind for message in fake.sent()] == ["firing", "firing", "resolved"]
+    assert not both[0].was_broken(163.0, timezone.now())
+
+
+def test_two_installations_do_not_share_an_alert(world: World, settings: Settings) -> None:
+    """A receiver that drops what it has had would drop the other's alarm about its database."""
+    ours = Silence()._id("")
+    assert Silence()._id("") == ours
+    settings.SECRET_KEY = "of another installation"
+    assert Silence()._id("") != ours
+
+
+def test_the_outer_heartbeat_is_sent_while_all_is_well(
+    world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """Once a minute by two observers, and not while a part is silent."""
+    settings.SELFHEAL_HEARTBEAT_URL = "http://127.0.0.1:1/secret"
+    sent: list[datetime] = []
+    monkeypatch.setattr(heartbeat, "_ping", lambda _: sent.append(timezone.now()))
+    both = Observer(pings=True), Observer(pings=True)
+    world.run(150, *both)
+    assert len(sent) == 3
+    world.silent = {"canary:alerts"}
+    world.run(90, *both)
+    assert len(sent) == 3
+    world.silent = set()
+    world.run(10, *both)
+    assert len(sent) == 4

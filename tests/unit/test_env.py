@@ -1,0 +1,54 @@
+"""What the environment says of the database and the broker, and what is refused of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from selfheal_project import env
+
+URL = "postgres://selfheal:pw@db:5432/selfheal"
+
+
+def test_a_database_that_is_cut_off_without_a_reset_is_given_up() -> None:
+    """All processes would hang until the kernel gives up, a quarter of an hour; what the URL says has precedence."""
+    options = env.database(URL, Path())["OPTIONS"]
+    silent_for = options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
+    assert options["keepalives"] == 1
+    assert silent_for <= 30
+    assert options["tcp_user_timeout"] == 20_000
+    own = env.database(f"{URL}?tcp_user_timeout=5000&sslmode=require", Path())["OPTIONS"]
+    assert (own["tcp_user_timeout"], own["sslmode"], own["keepalives"]) == ("5000", "require", 1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret/x@host:6379/0",
+        "amqp://user@host:s3cret//",
+        "redis://host:0/0",
+        "sentinel://a:26379;sentinel://b:s3cret/0",
+        "redis://[s3cret/0",
+    ],
+)
+def test_a_broker_with_a_wrong_port_is_refused_without_repeating_it(url: str) -> None:
+    """What looks like a port may be a part of the password, and the error goes to logs and pages."""
+    with pytest.raises(ImproperlyConfigured, match="port that is not a number") as refused:
+        env.broker(url)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:p%2Fw@host:6379/0",
+        "amqp://user:pw@host:5672//",
+        "unix:///run/redis.sock",
+        "sentinel://a:26379;sentinel://b:26379/0",
+    ],
+)
+def test_other_addresses_are_taken(url: str) -> None:
+    """As they are."""
+    assert env.broker(url) == url
