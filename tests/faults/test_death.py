@@ -47,7 +47,8 @@ def test_the_death_of_selfheal_in_the_middle_of_a_heal(engine: Engine, mode: str
         stack.wait_known(name)
         stack.wait_known(made.name("healthy"))
         made.exec(slow, faults.BREAK_HEALTH)
-        until(lambda: _states(stack, name) == ["called"], 20, "the engine is being called")
+        until(lambda: engine_events(made.client, slow, "kill"), 20, "the engine is at it")
+        assert _states(stack, name) == ["called"]
         stack.kill()
         stack.start()
         _wait_healed(stack, name)

@@ -20,6 +20,7 @@ from tests.testbed.paths import IN_CI, PROJECT, ServiceMissingError, new_folder
 from tests.testbed.shared import POSTGRES, shared_services
 
 PARALLEL = ("-n", "4", "--dist", "loadfile", "--durations=10")
+BY_THREE = ("-n", "3", *PARALLEL[2:])  # each of them runs a whole Selfheal
 # Touches no database of ours, or brings its own; or is long, and about decisions in one thread.
 _ONCE = (
     "test_testbed.py",
@@ -56,7 +57,7 @@ def parts(postgres: str) -> list[Part]:
     return [
         Part("parallel, SQLite", ("tests/unit", "tests/contract", "tests/integration"), PARALLEL),
         Part("parallel, PostgreSQL", ("tests/integration",), (*PARALLEL, *ONCE), on_postgres),
-        Part("scenarios", ("tests/scenarios", "tests/faults"), PARALLEL, QUICK_FAULTS),
+        Part("scenarios", ("tests/scenarios", "tests/faults"), BY_THREE, QUICK_FAULTS),
         Part("e2e", ("tests/e2e",), ("-n", "2", "--dist", "loadfile")),
         Part("alone", ("tests/alone",)),  # what measures time
     ]
