@@ -57,7 +57,7 @@ def parts(postgres: str) -> list[Part]:
     return [
         Part("parallel, SQLite", ("tests/unit", "tests/contract", "tests/integration"), PARALLEL),
         Part("parallel, PostgreSQL", ("tests/integration",), (*PARALLEL, *ONCE), on_postgres),
-        Part("scenarios", ("tests/scenarios", "tests/faults"), BY_THREE, QUICK_FAULTS),
+        Part("scenarios", ("tests/faults", "tests/scenarios"), BY_THREE, QUICK_FAULTS),  # the longest first
         Part("e2e", ("tests/e2e",), ("-n", "2", "--dist", "loadfile")),
         Part("alone", ("tests/alone",)),  # what measures time
     ]
