@@ -1,13 +1,18 @@
-"""Which faults run: all of them, or with FAULTS=quick those marked `quick_fault`, with one seed that is always the same."""
+"""Which faults run, and the world of a file's faults.
+
+All run, or with FAULTS=quick those marked `quick_fault`, with one seed that is always the same.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.lengths import LONG
+from tests.faults.world import World, running_world
 
 HERE = Path(__file__).resolve().parent
 IS_QUICK = os.environ.get("FAULTS", "") == "quick"
@@ -26,3 +31,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 collect_ignore = [] if LONG else ["test_sentinels.py"]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[World]:
+    """A world for all faults of a file; a file that needs another has its own fixture of this name."""
+    with running_world() as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    """The file's world, whole again after each fault."""
+    yield shared
+    shared.restore()

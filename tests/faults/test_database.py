@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +11,8 @@ from tests.faults import judge
 from tests.faults.hosts import Target
 from tests.faults.inject import postgres_down
 from tests.faults.orders import CRASH_POINTS, CrashPoint
-from tests.faults.world import World, running_world
+from tests.faults.world import World
+from tests.testbed.proxy import Asked
 from tests.testbed.wait import until
 
 UNDER_WAY = 0.5
@@ -19,32 +20,20 @@ UNDER_WAY = 0.5
 OUTLASTS_A_LEASE = 45.0
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[World]:
-    with running_world() as world:
-        yield world
-
-
-@pytest.fixture
-def world(shared: World) -> Iterator[World]:
-    yield shared
-    shared.restore()
-
-
 @pytest.mark.quick_fault
 def test_f7_the_database_is_stopped_for_a_moment(world: World) -> None:
     """No restart without a database to write its intent to; what was found is not lost, or found again."""
-    _database_gone(world, 5.0, Target.crash)
+    assert not _called_while_gone(world, 5.0, Target.crash), "restarted without a database"
 
 
 @pytest.mark.timeout(600)
 def test_f7_the_database_is_stopped_for_half_a_minute(world: World) -> None:
     """The same over half a minute, with every process of ours waiting for the database."""
-    _database_gone(world, 30.0, Target.break_health)
+    assert not _called_while_gone(world, 30.0, Target.break_health), "restarted without a database"
 
 
-def _database_gone(world: World, seconds: float, fail: Callable[[Target], None]) -> None:
-    """`fail` is what happens while it is gone: an engine remembers for some seconds who has ended a container."""
+def _called_while_gone(world: World, seconds: float, fail: Callable[[Target], None]) -> list[Asked]:
+    """The calls that the engine got without the database, once all has been judged. `fail` is what happens while it is gone: an engine remembers for some seconds who has ended a container."""
     world.begin("F7")
     targets = [world.web(f"before{number}") for number in range(2)]
     meanwhile = world.web("meanwhile")
@@ -58,8 +47,8 @@ def _database_gone(world: World, seconds: float, fail: Callable[[Target], None])
         back = time.time()
     calls = [asked for asked in world.host.calls(gone + UNDER_WAY) if asked.at < back]
     judge.record(world, no_restart_while_it_is_down=not calls)
-    assert not calls, f"restarted without a database: {calls}"
     judge.judged(world)
+    return calls
 
 
 @pytest.mark.timeout(600)
@@ -76,7 +65,7 @@ def test_f8_the_database_hangs_under_a_lease(world: World, point: CrashPoint) ->
         world.sleep(OUTLASTS_A_LEASE)
     finally:
         world.postgres.resume()
-    judge.judged(world)
+    assert judge.judged(world)
 
 
 @pytest.mark.timeout(600)

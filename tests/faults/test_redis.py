@@ -24,16 +24,10 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[World]:
+def shared() -> Iterator[World]:
     """With pages, and one engine."""
     with running_world(web=True) as world:
         yield world
-
-
-@pytest.fixture
-def world(one: World) -> Iterator[World]:
-    yield one
-    one.restore()
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def test_f4_redis_is_killed_and_loses_everything(world: World) -> None:
         world.moment(5)
         during.break_health()
         world.sleep(20)
-    judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
+    assert judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
 
 
 def test_f5_redis_hangs(world: World, person: Person) -> None:

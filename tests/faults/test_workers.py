@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from tests.faults import judge
 from tests.faults.hosts import Target
 from tests.faults.orders import CRASH_POINTS, CrashPoint
-from tests.faults.world import World, running_world
+from tests.faults.world import World
 from tests.testbed.paths import faketime_library, needed
 from tests.testbed.proxy import Rule
 from tests.testbed.wait import until
@@ -27,24 +27,12 @@ RUNS_OF_POISON = 3
 SKEWED = "worker-heal", "worker-checks"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[World]:
-    with running_world() as world:
-        yield world
-
-
-@pytest.fixture
-def world(shared: World) -> Iterator[World]:
-    yield shared
-    shared.restore()
-
-
 @pytest.mark.quick_fault
 def test_f1_killed_around_the_call(world: World) -> None:
     """A heal whose worker dies around the engine's call goes on: the attempt's state in the database, and take-over."""
     world.begin("F1")
     _killed_at(world, AROUND_THE_CALL)
-    judge.judged(world)
+    assert judge.judged(world)
 
 
 @pytest.mark.timeout(600)
@@ -54,7 +42,7 @@ def test_f1_killed_at_every_point(world: World) -> None:
     points = list(CRASH_POINTS)
     world.random.shuffle(points)
     _killed_at(world, points)
-    judge.judged(world)
+    assert judge.judged(world)
 
 
 def _killed_at(world: World, points: Sequence[CrashPoint]) -> None:
@@ -101,7 +89,7 @@ def test_f1_killed_between_an_alert_and_its_record(world: World) -> None:
     def repeats() -> int:
         return sum(message.id == first.id for message in world.sink.received)
 
-    until(lambda: repeats() >= 2, judge.ENDS_WITHIN, "the alert is sent again")
+    assert until(lambda: repeats() >= 2, judge.ENDS_WITHIN, "the alert is sent again")
 
 
 @pytest.mark.timeout(600)
