@@ -1,4 +1,4 @@
-"""`python -m benchmarks latency|trace|storm|hopeless|idle|probes|backlog|scale|all`: measures, and prints tables in Markdown.
+"""`python -m benchmarks latency|trace|storm|hopeless|idle|probes|alerts|backlog|scale|all`: measures, and prints tables in Markdown.
 
 All but the last three measure on a private engine; these on a simulated fleet. `python -m benchmarks.scale` has more options.
 """

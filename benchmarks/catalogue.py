@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import backlog, hopeless, idle, latency, picture, probes, storm, trace
+from benchmarks import alerts, backlog, hopeless, idle, latency, picture, probes, storm, trace
 from benchmarks.fault import KINDS
 from benchmarks.healers import FLOOR
 from benchmarks.hopeless import Hopeless
@@ -127,6 +127,10 @@ def _backlog(_: Engine, options: argparse.Namespace) -> list[backlog.Backlog]:
     return [backlog.measure(50_000, options.faults, say)]
 
 
+def _alerts(_: Engine, options: argparse.Namespace) -> list[alerts.Alerts]:
+    return [alerts.measure(max(options.faults, 100), 2_000, say)]
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "latency": Benchmark(_latency, Row, latency.table, _draw_latency),
     "trace": Benchmark(_trace, Traced, _trace_table),
@@ -134,5 +138,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hopeless": Benchmark(_hopeless, Hopeless, hopeless.table, _draw_hopeless),
     "idle": Benchmark(_idle, idle.Cost, idle.table),
     "probes": Benchmark(_probes, probes.Cost, probes.table),
+    "alerts": Benchmark(_alerts, alerts.Alerts, alerts.table),
     "backlog": Benchmark(_backlog, backlog.Backlog, backlog.table),
 }

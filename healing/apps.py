@@ -11,6 +11,8 @@ class HealingConfigApp(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from healing import signals
+        from healing import approving, signals
+        from notifications import approvals
 
         signals.connect()
+        approvals.register(approving.BREAKER, approving.decide)

@@ -170,6 +170,7 @@ def release(container: Container) -> None:
 
     Raise Refused where it is not quarantined.
     """
+    since = container.health.quarantined_at
     with transaction.atomic():
         if not statuses.release(container):
             state = container.health.lifecycle
@@ -180,15 +181,28 @@ def release(container: Container) -> None:
             container,
             config_book().config(container),
             f"{container.name} was released from quarantine by hand",
+            since=since,
         )
     tasks.check_now([container.pk])
 
 
 def approve_breaker(row: Row, until: datetime) -> None:
     """Let an open breaker's heals go on until then. Raise Refused where it is closed, or does not ask for approval."""
-    name = breakers.name_of(row)
     if until <= db_now():
         raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
+    _check_asks(row)
+    breakers.write_setting(row, approved_until=until)
+    breakers.wake(row, db_now())
+
+
+def reject_breaker(row: Row) -> None:
+    """Keep an open breaker's heals held and take back an approval. Raise Refused as `approve_breaker` does."""
+    _check_asks(row)
+    breakers.write_setting(row, approved_until=None)
+
+
+def _check_asks(row: Row) -> None:
+    name = breakers.name_of(row)
     if row.breaker_since is None:
         raise Refused(f"The breaker of {name} is closed: there is nothing to approve")
     if row.breaker_mode != BreakerMode.APPROVAL:
@@ -196,8 +210,6 @@ def approve_breaker(row: Row, until: datetime) -> None:
         raise Refused(
             f"The breaker of {name} has the mode {mode} and does not wait for approval; set another"
         )
-    breakers.write_setting(row, approved_until=until)
-    breakers.wake(row, db_now())
 
 
 def set_breaker(row: Row, mode: BreakerMode | None = None, share: float | None = None) -> None:

@@ -95,6 +95,16 @@ class Controls:
                 by = f"{name} is paused" + (f" ({scope.paused_reason})" if scope.paused_reason else "")
         return until, by
 
+    def tenant_of(self, placed: Placed) -> Tenant | None:
+        """Whose this container is: its own tenant, else its project's, else its host's."""
+        host = self._hosts.get(placed.host_id)
+        project = self._projects.get(placed.project_id or 0)
+        tenant_id = placed.tenant_id or (project and project.tenant_id) or (host and host.tenant_id)
+        return self.tenant(tenant_id)
+
+    def tenant(self, tenant_id: int | None) -> Tenant | None:
+        return self._tenants.get(tenant_id or 0)
+
     def dry_run_by(self, container: Container) -> str:
         """The widest scope whose dry run holds for this container, such as "host h1"; empty where none does."""
         above = self._above(container).dry_run_by
@@ -142,8 +152,7 @@ class Controls:
         host = self._hosts.get(placed.host_id)
         project = self._projects.get(placed.project_id or 0)
         service = self._services.get(placed.service_id or 0)
-        tenant_id = placed.tenant_id or (project and project.tenant_id) or (host and host.tenant_id)
-        tenant = self._tenants.get(tenant_id or 0)
+        tenant = self.tenant_of(placed)
         yield "", "everything", self._state
         if tenant is not None:
             yield "tenant", f"tenant {tenant.name}", tenant

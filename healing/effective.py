@@ -26,6 +26,7 @@ from healing.models import (
     Scope,
     Service,
     SystemState,
+    Tenant,
 )
 from healing.probes import parse as parse_probe
 
@@ -119,6 +120,13 @@ class ConfigBook:
     def dry_run_by(self, container: Container) -> str:
         """The widest scope whose dry run holds for this container, such as "host h1"; empty where none does."""
         return self._controls.dry_run_by(container)
+
+    def tenant_of(self, container: Placed) -> Tenant | None:
+        """Whose this container is: its own tenant, else its project's, else its host's."""
+        return self._controls.tenant_of(container)
+
+    def tenant(self, tenant_id: int | None) -> Tenant | None:
+        return self._controls.tenant(tenant_id)
 
     def maintenance(self, container: Placed, now: datetime) -> Hold | None:
         """The open maintenance window of this container that ends last, with its real end; None where none is open."""

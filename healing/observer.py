@@ -11,16 +11,18 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from healing.core.alertnames import AlertName
 from healing.core.liveness import SILENT, Part, Verdict, Watch
 from healing.models import Trouble
-from healing.pipeline import deadletters, liveness, poison
+from healing.pipeline import alert_details, deadletters, liveness, poison
 from healing.pipeline.brokercheck import broker_error
 from healing.pipeline.heartbeat import ping_if_due
 from healing.store import hosts, signs
@@ -118,13 +120,49 @@ class Observer:
 def _stopped(part: Part, now: datetime) -> Alert:
     silent = (now - part.sign_at).total_seconds() if part.sign_at is not None else 0.0
     body = f"No sign of life for {silent:.0f} s. {part.details} {part.advice}".replace("  ", " ")
-    return Alert(AlertLevel.CRITICAL, part.what, body, alert_key=f"self:{part.name}")
+    details = {
+        "since": part.sign_at.isoformat() if part.sign_at is not None else "",
+        "cause": f"no sign of life for {silent:.0f} s",
+        "evidence": [part.details] if part.details else [],
+        "next": part.advice,
+    }
+    return _alert(AlertLevel.CRITICAL, part.what, body, part.name, needs=part.needs, details=details)
+
+
+def _alert(
+    level: AlertLevel,
+    title: str,
+    body: str,
+    name: str,
+    *,
+    kind: AlertKind = AlertKind.FIRING,
+    needs: Iterable[str] = (),
+    details: Mapping[str, Any] | None = None,
+) -> Alert:
+    """About the part of this name; it is a symptom while one that it `needs` is told of."""
+    return Alert(
+        level=level,
+        title=title,
+        body=body,
+        kind=kind,
+        alertname=_alertname(name).value,
+        alert_key=f"self:{name}",
+        depends_on=tuple(f"self:{each}" for each in needs),
+        details={**(details or {}), "path": alert_details.page("trouble")},
+    )
+
+
+def _alertname(name: str) -> AlertName:
+    """A queue's silence is told under the name and key that the tick tells it under as well."""
+    if name.startswith(CLOCK):
+        return AlertName.CLOCK_SKEWED
+    return AlertName.QUEUE_UNSERVED if name.startswith(liveness.QUEUE) else AlertName.SELFHEAL_SILENT
 
 
 def _skewed(process: str, behind: float) -> Alert:
     title = f"The clock of process {process} is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead'}"
     body = "Than the database's. What orders things is not taken from it; set it right: messages and logs bear its time."
-    return Alert(AlertLevel.ERROR, title, body, alert_key=f"self:{CLOCK}{process}")
+    return _alert(AlertLevel.ERROR, title, body, f"{CLOCK}{process}", details={"cause": title})
 
 
 def _begin(name: str, alert: Alert, now: datetime) -> None:
@@ -138,7 +176,7 @@ def _begin(name: str, alert: Alert, now: datetime) -> None:
 
 def _end(name: str, now: datetime) -> None:
     title = f"In order again: {name}"
-    alert = Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=f"self:{name}")
+    alert = _alert(AlertLevel.INFO, title, "", name, kind=AlertKind.RESOLVED)
     with transaction.atomic():
         if not hosts.end_trouble(f"{DOWN}{name}", now):
             return
@@ -198,7 +236,8 @@ class Silence:
     def _message(self) -> Message:
         part = liveness.database(None)
         body = f"No answer for {SILENT.total_seconds():.0f} s. {part.advice}"
-        alert = Alert(AlertLevel.CRITICAL, part.what, body, alert_key=f"self:{part.name}")
+        details = {"cause": part.what, "next": part.advice}
+        alert = _alert(AlertLevel.CRITICAL, part.what, body, part.name, details=details)
         return Message(str(self._id("")), timezone.now(), alert)
 
     def _id(self, suffix: str) -> uuid.UUID:
@@ -208,7 +247,7 @@ class Silence:
 
     def _back(self, told: Message, now: datetime) -> None:
         title = f"In order again: {liveness.DATABASE}"
-        over = Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=told.alert.alert_key)
+        over = _alert(AlertLevel.INFO, title, "", liveness.DATABASE, kind=AlertKind.RESOLVED)
         with transaction.atomic():
             if direct.record_told(told, now):
                 Trouble.objects.create(

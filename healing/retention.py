@@ -8,12 +8,12 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.apps import apps
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from healing.models import DeadLetter, FailureRecord, Heartbeat, MaintenanceWindow, PutOff, Recurrence
 from healing.pipeline import deadletters
+from notifications import retention as notifications
 
 KEEP_DAYS = 90
 BATCH = 500
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict[str, int]:
     """Delete what ended more than `keep_days` ago, `batch` rows at a time; return how many rows of each kind.
 
-    Open failures and unsent notifications are never deleted, nor are closed ones whose restarts may still count against a budget. What
+    Open failures, alerts that fire and unsent notifications are never deleted, nor are closed failures whose restarts may still count against a budget. What
     automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day.
     """
     if keep_days < 1 or batch < 1:
@@ -44,7 +44,7 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
         "maintenance_windows": _delete(
             MaintenanceWindow.objects.filter(recurrence=Recurrence.ONCE, ends_at__lt=cutoff), batch
         ),
-        "notifications": _delete(_ended_notifications(cutoff), batch),
+        **{kind: _delete(rows, batch) for kind, rows in notifications.old(cutoff).items()},
         "heartbeats": _delete(
             Heartbeat.objects.filter(_OF_QUEUES, at__lt=now - timedelta(days=_WORKER_DAYS)),
             batch,
@@ -58,11 +58,6 @@ def _ended_failures(now: datetime, cutoff: datetime) -> QuerySet[FailureRecord]:
     own = Q(parent=None) | Q(is_found=True)
     old = FailureRecord.objects.filter(own, resolved_at__lt=cutoff)
     return old.exclude(attempts__intent_at__gte=now - timedelta(days=_BUDGET_DAYS))
-
-
-def _ended_notifications(cutoff: datetime) -> QuerySet[Any]:
-    model = apps.get_model("notifications", "Notification")
-    return model._default_manager.filter(created_at__lt=cutoff).exclude(state="pending")
 
 
 def _delete(rows: QuerySet[Any], batch: int) -> int:

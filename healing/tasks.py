@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 from healing.core.queues import CHECKS, HEAL, name_of, near
 from healing.core.shedding import DEFAULT_RANK
 from healing.models import Container, Stage
-from healing.pipeline import check, closely, dispatch, liveness, overload, stages, sweep
+from healing.pipeline import check, closely, dispatch, liveness, orphans, overload, stages, sweep
 from healing.pipeline import unserved as unserved_stage
 from healing.store import queues, statuses, worker_signs
 from healing.store.clock import db_now
@@ -236,6 +236,20 @@ def prune_history(keep_days: int = 90) -> dict[str, int]:
     from healing.retention import prune
 
     return prune(db_now(), keep_days)
+
+
+@shared_task(name="healing.tasks.end_orphaned_alerts", time_limit=60)
+def end_orphaned_alerts() -> None:
+    """End the alerts about what is no longer watched."""
+    orphans.end()
+
+
+@shared_task(name="healing.tasks.send_digest", time_limit=600)
+def send_digest() -> None:
+    """Send the daily and the weekly digest where one is due and nobody has."""
+    from healing.digest import send_due
+
+    send_due(db_now(), settings.SELFHEAL_DIGEST_TIMEZONE)
 
 
 _STAGES: dict[Stage, Any] = {

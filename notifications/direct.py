@@ -9,17 +9,27 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
 
 from notifications.core.alert import Alert, AlertKind, Message
-from notifications.core.ports import Channel as ChannelPort
-from notifications.models import Channel, Delivery, DeliveryState, Notification, NotificationState
+from notifications.core.ports import Sender
+from notifications.models import (
+    ActiveAlert,
+    Channel,
+    Delivery,
+    DeliveryState,
+    Notification,
+    NotificationState,
+)
+from notifications.outbox import fields_of
 
 SECONDS = 3.0
 RETRY_IN = timedelta(seconds=10)
+OWN_SECONDS = timedelta(seconds=10)
+"""For so long what is written ahead is ours to tell; then the outbox routes it."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +44,9 @@ class _Sending(threading.Thread):
 
     def run(self) -> None:
         try:
-            port: ChannelPort = self.channel.build()
-            self.answer = port.send(self._message)
+            port: Sender = self.channel.build()
+            sent = port.send(self._message)
+            self.answer = sent if isinstance(sent, str) else sent.answer
             self.error = ""
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
@@ -48,7 +59,7 @@ def write_ahead(alert: Alert, now: datetime, message_id: uuid.UUID | None = None
     """
     message_id = message_id or uuid.uuid4()
     row, created = Notification.objects.get_or_create(
-        id=message_id, defaults={"created_at": now, **asdict(alert)}
+        id=message_id, defaults={"created_at": now, "route_at": now + OWN_SECONDS, **fields_of(alert)}
     )
     return row if created else None
 
@@ -67,7 +78,7 @@ def tell_without_database(message: Message, channels: list[Channel]) -> bool:
 
 def record_told(message: Message, now: datetime) -> bool:
     """Put on record what `tell_without_database` has sent; False where another process has."""
-    fields = {"created_at": message.created_at, "state": NotificationState.SENT, **asdict(message.alert)}
+    fields = {"created_at": message.created_at, "state": NotificationState.SENT, **fields_of(message.alert)}
     return Notification.objects.get_or_create(id=message.id, defaults=fields)[1]
 
 
@@ -128,8 +139,9 @@ def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
     state = NotificationState.PENDING if DeliveryState.PENDING in states else NotificationState.SENT
     reason = "" if sendings else f"no enabled channel takes level {message.alert.level}"
     with transaction.atomic():
-        fields = {"state": state if sendings else NotificationState.SKIPPED, "reason": reason}
-        about = {"created_at": now, **asdict(message.alert)}
+        fields: dict[str, Any] = {"state": state if sendings else NotificationState.SKIPPED, "reason": reason}
+        fields["route_at"] = now if _ends_what_is_routed(message.alert) else None
+        about = {"created_at": now, **fields_of(message.alert)}
         notification, _ = Notification.objects.update_or_create(
             id=message.id, defaults=fields, create_defaults=fields | about
         )
@@ -149,6 +161,12 @@ def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
         ]
         # One who waited for long may find that the outbox has begun to send it too.
         Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _ends_what_is_routed(alert: Alert) -> bool:
+    """Whether its begin has gone the way of the outbox, because the process that was to tell it died."""
+    firing = ActiveAlert.objects.filter(alert_key=alert.alert_key, ends_at=None)
+    return alert.kind is AlertKind.RESOLVED and firing.exists()
 
 
 def _ids(message: Message) -> dict[str, str]:

@@ -32,6 +32,9 @@ def periodic_tasks(tick: float) -> tuple[Periodic, ...]:
         ),
         Periodic("selfheal: canaries", "healing.tasks.send_canaries", "default", 5, 10),
         Periodic("selfheal: deliver alerts", "notifications.tasks.deliver_due", "alerts", 5, 30),
+        Periodic("selfheal: orphaned alerts", "healing.tasks.end_orphaned_alerts", "default", 60, 60),
+        # A digest that is due is not late by more than this.
+        Periodic("selfheal: digests", "healing.tasks.send_digest", "default", 300, 240),
         Periodic("selfheal: prune history", "healing.tasks.prune_history", "default", 86_400, 3_600),
     )
 

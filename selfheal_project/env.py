@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
 KNOWN = {
     "SELFHEAL_HOME": "folder for all state of the embedded mode (default: var/ in the project)",
     "SELFHEAL_SECRET_KEY": "Django's secret key (default: generated once in SELFHEAL_HOME)",
+    "SELFHEAL_SECRET_KEY_FALLBACKS": "former secret keys, comma-separated: what they encrypted or signed is still read",
+    "SELFHEAL_URL": "address of these web pages as people reach them, for the links in messages (default: no links)",
     "SELFHEAL_ALLOWED_HOSTS": "comma-separated names under which the web pages may be asked for",
     "SELFHEAL_HTTPS": "true where the web pages are served behind HTTPS",
     "SELFHEAL_BIND": "address to listen on (default 127.0.0.1)",
@@ -26,8 +29,9 @@ KNOWN = {
     "SELFHEAL_TICK": "seconds between two ticks of beat, 1 to 10 (default 1)",
     "SELFHEAL_HEARTBEAT_URL": "address that is called while all of Selfheal is well (default: none)",
     "SELFHEAL_HEARTBEAT_EVERY": "seconds between two such calls, 5 to 86400 (default 60)",
+    "SELFHEAL_DIGEST_TIMEZONE": "time zone whose 08:00 begins a digest's day, such as Europe/Berlin (default UTC)",
 }
-_OTHER_PREFIXES = ("SELFHEAL_TEST_", "SELFHEAL_BENCH_", "SELFHEAL_DEMO_")
+_OTHER_PREFIXES = ("SELFHEAL_TEST_", "SELFHEAL_BENCH_", "SELFHEAL_DEMO_", "SELFHEAL_ALERT_")
 
 
 def check_known(environ: Mapping[str, str] = os.environ) -> None:
@@ -71,6 +75,17 @@ def http_url(name: str, environ: Mapping[str, str] = os.environ) -> str:
     if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
         raise ImproperlyConfigured(f"{name} is no address; write https://host/path.")
     return text
+
+
+def time_zone(name: str, default: str = "UTC", environ: Mapping[str, str] = os.environ) -> ZoneInfo:
+    """A time zone by its name in the tz database, such as Europe/Berlin."""
+    text = environ.get(name, "").strip() or default
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(
+            f"{name}={text!r} is no time zone; write a name such as UTC, Europe/Berlin or Asia/Shanghai."
+        ) from None
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> str:

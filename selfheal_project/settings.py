@@ -14,11 +14,17 @@ env.check_known()
 BASE_DIR = Path(__file__).resolve().parent.parent
 SELFHEAL_HOME = Path(os.environ.get("SELFHEAL_HOME") or BASE_DIR / "var").resolve()
 SELFHEAL_TICK = env.number("SELFHEAL_TICK", 1.0, 1.0, 10.0)
+SELFHEAL_URL = env.http_url("SELFHEAL_URL").rstrip("/")
 SELFHEAL_HEARTBEAT_URL = env.http_url("SELFHEAL_HEARTBEAT_URL")
 SELFHEAL_HEARTBEAT_EVERY = env.number("SELFHEAL_HEARTBEAT_EVERY", 60.0, 5.0, 86_400.0)
+SELFHEAL_DIGEST_TIMEZONE = env.time_zone("SELFHEAL_DIGEST_TIMEZONE")
 
 SECRET_KEY = os.environ.get("SELFHEAL_SECRET_KEY") or env.stored_secret(SELFHEAL_HOME, "secret_key")
+SECRET_KEY_FALLBACKS = [
+    key.strip() for key in os.environ.get("SELFHEAL_SECRET_KEY_FALLBACKS", "").split(",") if key.strip()
+]
 DEBUG = False
+
 HTTPS = env.boolean("SELFHEAL_HTTPS")
 ALLOWED_HOSTS = [
     name.strip()
@@ -97,6 +103,8 @@ X_FRAME_OPTIONS = "DENY"
 
 FORMAT_MODULE_PATH = "selfheal_project.formats"
 LOGIN_REDIRECT_URL = "admin:index"
+LINK_LIFETIME = 24 * 3600
+"""Seconds that a link in a message can be used for."""
 
 # Celery. A message is a hint: what matters is in the database, so nothing here needs a result backend.
 CELERY_BROKER_URL = env.broker(os.environ.get("CELERY_BROKER_URL", ""))

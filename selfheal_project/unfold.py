@@ -25,8 +25,28 @@ _SIDEBAR: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("healing.failurerecord", "Failures", "emergency"),
             ("healing.attempt", "Attempts", "replay"),
             ("healing.healthstatus", "Health", "monitor_heart"),
+        ),
+    ),
+    (
+        "Alerts",
+        (
+            ("notifications.activealert", "Active alerts", "notifications_active"),
+            ("notifications.silence", "Silences", "notifications_off"),
             ("notifications.notification", "Notifications", "notifications"),
+            ("notifications.alertgroup", "Groups", "stacks"),
+            ("notifications.groupmessage", "Messages", "mail"),
             ("notifications.delivery", "Deliveries", "outgoing_mail"),
+        ),
+    ),
+    (
+        "Alerting",
+        (
+            ("notifications.channel", "Channels", "campaign"),
+            ("notifications.receiver", "Receivers", "group"),
+            ("notifications.route", "Routes", "alt_route"),
+            ("notifications.inhibitrule", "Inhibit rules", "block"),
+            ("notifications.timeinterval", "Time intervals", "date_range"),
+            ("notifications.messagetemplate", "Message templates", "edit_note"),
         ),
     ),
     (
@@ -37,7 +57,6 @@ _SIDEBAR: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("healing.configceiling", "Ceilings", "vertical_align_top"),
             ("healing.dependency", "Dependencies", "account_tree"),
             ("healing.maintenancewindow", "Maintenance windows", "engineering"),
-            ("notifications.channel", "Channels", "campaign"),
         ),
     ),
     (
@@ -82,7 +101,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "containers that mend themselves",
     "SITE_SYMBOL": "healing",
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda _request: static("selfheal/admin.css")],
+    "STYLES": [
+        lambda _request: static("selfheal/admin.css"),
+        lambda _request: static("notifications/alerting.css"),
+    ],
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": navigation},
     "COLORS": {
         "primary": {

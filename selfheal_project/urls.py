@@ -1,10 +1,10 @@
-"""URLs: the admin, whether we are alive, and whether all is well."""
+"""URLs: the admin, links out of messages, whether we are alive, and whether all is well."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from healing.api.readiness import as_dict, readiness
@@ -26,4 +26,5 @@ urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
     path("admin/", admin.site.urls),
+    path("alerts/", include("notifications.urls")),
 ]

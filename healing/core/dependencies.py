@@ -102,6 +102,16 @@ class Graph:
         """What needs a container."""
         return self._needed_by.get(container, ())
 
+    def behind(self, container: int, limit: int = 50) -> list[int]:
+        """What holds a container while it fails, be it through others; the nearest first, `limit` at the most."""
+        found = [container]
+        for each in found:
+            needed = [edge.dependency for edge in self.needs(each) if edge.holds]
+            found += [other for other in dict.fromkeys(needed) if other not in found]
+            if len(found) > limit:
+                break
+        return found[1 : limit + 1]
+
 
 _STOPPED: Mapping[Lifecycle, str] = {
     Lifecycle.EXITED: "stopped",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from healing.core.config import DEFAULT_STOP_TIMEOUT
 from healing.core.status import Status
-from healing.core.types import Lifecycle, RestartPolicy, Snapshot
+from healing.core.types import EngineHealth, EngineState, Lifecycle, RestartPolicy, Snapshot
 
 QUICK_EXIT = 60.0
 """A run that ends within so many seconds of its start is a quick exit."""
@@ -123,6 +123,20 @@ def _exits(status: Status, snapshot: Snapshot) -> tuple[tuple[float, float], ...
     if was_stopped_by_hand(status, replace(snapshot, started_at=started)):
         return status.exits
     return (*status.exits, (started.timestamp(), ended.timestamp()))[-MAX_EXITS:]
+
+
+def failed_at(snapshot: Snapshot) -> datetime | None:
+    """When a container that fails began to: its exit, or the first of its HEALTHCHECK's last failures in a row."""
+    if snapshot.state is EngineState.EXITED:
+        return snapshot.finished_at
+    if snapshot.health is not EngineHealth.UNHEALTHY:
+        return None
+    began = None
+    for entry in reversed(snapshot.health_log):
+        if entry.exit_code == 0:
+            break
+        began = entry.start
+    return began
 
 
 def quick_exits(status: Status, now: datetime) -> int:

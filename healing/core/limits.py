@@ -63,6 +63,15 @@ def attempts_in_row(
     return len(attempts)
 
 
+def is_first(row_number: int, withdrawn: int) -> bool:
+    """Whether a heal worked at the first attempt, where `withdrawn` of its failure's attempts never reached the engine.
+
+    `row_number` is that of the attempt that worked, attempts for failures just before included: a container that keeps
+    failing soon after each heal is not healed at first, however well each first attempt works.
+    """
+    return row_number - withdrawn <= 1
+
+
 def backoff_before(in_row: int, config: Config) -> float:
     """Seconds of pause before the next attempt when `in_row` were made: none before the first, then doubling."""
     if in_row <= 0:

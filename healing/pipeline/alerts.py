@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+from healing.core import alertnames
+from healing.core.alertnames import AlertName
 from healing.core.config import Config
 from healing.core.types import AlertLevel
+from healing.core.wording import duration
 from healing.effective import known_book
-from healing.models import Container, FailureRecord, Host
+from healing.models import Attempt, Container, FailureRecord, Host
+from healing.pipeline import alert_details
 from healing.store import breakers, dependencies, heals, history
 from healing.store.clock import db_now
-from notifications.core.alert import Alert, AlertKind
+from notifications.core.alert import Alert, AlertKind, Outcome
 from notifications.core.alert import AlertLevel as Level
 from notifications.outbox import write
 
+TOLD_AS = "told_as"
+"""The part of a failure's details that says under which name it was told last: its end is told under the same."""
 _ORDER = list(AlertLevel)
 
 
@@ -29,6 +37,10 @@ def failure(
     title: str,
     body: str = "",
     *,
+    name: AlertName | None = None,
+    outcome: Outcome = Outcome.NONE,
+    attempts: Sequence[Attempt] | None = None,
+    next_step: str = "",
     told_by_storm: bool = False,
 ) -> None:
     """Tell of a failure, once for each level: a lower or equal one is not repeated. Call it under the heal's claim.
@@ -36,6 +48,8 @@ def failure(
     In maintenance nobody is told; what still fails when it ends is told then. While much of its host fails at once that is
     told, and below critical nothing else of what belongs to that incident; `told_by_storm`: nor is this, critical or not,
     until the storm is over.
+
+    `attempts` are those of this failure, oldest first; None has them read, which is one statement where it is told.
     """
     if not config.send_alert or failure.is_trial or told(failure.alert_level) >= _ORDER.index(level):
         return
@@ -43,8 +57,25 @@ def failure(
         return
     if (told_by_storm or level is not AlertLevel.CRITICAL) and _is_in_storm(failure):
         return
-    heals.write(failure, alert_level=level.value)
-    write(_of(failure, level, title, (body or failure.error_message) + _waiting(failure)))
+    known = name or alertnames.of_cause(failure.cause)
+    heals.write(failure, alert_level=level.value, details={**failure.details, TOLD_AS: known.value})
+    made = _attempts_of(failure) if attempts is None else attempts
+    text = (body or failure.error_message) + _waiting(failure)
+    write(
+        of_failure(
+            failure,
+            known,
+            level,
+            title,
+            text,
+            outcome=outcome,
+            details=alert_details.of_failure(failure, made, next_step),
+        )
+    )
+
+
+def _attempts_of(failure: FailureRecord) -> list[Attempt]:
+    return list(failure.attempts.order_by("number"))
 
 
 def _waiting(failure: FailureRecord) -> str:
@@ -65,92 +96,214 @@ def _is_in_storm(failure: FailureRecord) -> bool:
     return bool(incidents) and breakers.belongs(failure.pk, incidents)
 
 
-def resolved(failure: FailureRecord, config: Config, title: str, body: str = "") -> None:
-    """Close what was told of a failure; nobody is told the end of what they were not told the begin of."""
-    if failure.alert_level and config.send_alert:
-        write(_of(failure, AlertLevel.INFO, title, body, kind="resolved"))
+def resolved(
+    failure: FailureRecord, config: Config, title: str, body: str = "", *, outcome: Outcome = Outcome.NONE
+) -> None:
+    """Close what was told of a failure, in words that stand alone; nobody is told the end of what they were not told the begin of.
 
-
-def quarantine_ended(container: Container, config: Config, title: str) -> None:
-    """The way out of a quarantine, whose alert had no end yet; of one that the storm's page told of, that page's end tells."""
-    if config.send_alert and history.quarantine_was_told(container.pk):
-        write(
-            about_container(
-                container, AlertLevel.INFO, title, "", f"container:{container.pk}", kind="resolved"
-            )
+    Call it when the record is closed.
+    """
+    if not failure.alert_level or not config.send_alert:
+        return
+    attempts, ended = _attempts_of(failure), failure.resolved_at or db_now()
+    lines = [*([body] if body else []), *alert_details.story(failure, attempts, ended)]
+    details = alert_details.of_failure(failure, attempts, "") | {
+        "ended": ended.isoformat(),
+        "seconds": round(max((ended - failure.detected_at).total_seconds(), 0.0), 1),
+    }
+    name = AlertName(failure.details.get(TOLD_AS) or alertnames.of_cause(failure.cause))
+    write(
+        of_failure(
+            failure,
+            name,
+            AlertLevel.INFO,
+            title,
+            "\n".join(lines),
+            kind=AlertKind.RESOLVED,
+            outcome=outcome,
+            details=details,
         )
+    )
 
 
-def _of(failure: FailureRecord, level: AlertLevel, title: str, body: str, kind: str = "firing") -> Alert:
+def quarantine_ended(
+    container: Container,
+    config: Config,
+    title: str,
+    *,
+    outcome: Outcome = Outcome.NONE,
+    since: datetime | None = None,
+) -> None:
+    """The way out of a quarantine, whose alert had no end yet; of one that the storm's page told of, that page's end tells."""
+    if not config.send_alert or not history.quarantine_was_told(container.pk):
+        return
+    details: dict[str, Any] = {"path": alert_details.page("container", container.pk)}
+    body = ""
+    if since is not None:
+        lasted = duration(max((db_now() - since).total_seconds(), 0.0))
+        body = f"It was in quarantine from {since:%Y-%m-%d %H:%M:%S} UTC, for {lasted}."
+        details["since"] = since.isoformat()
+    write(
+        about_container(
+            container,
+            AlertName.QUARANTINED,
+            AlertLevel.INFO,
+            title,
+            body,
+            kind=AlertKind.RESOLVED,
+            outcome=outcome,
+            details=details,
+        )
+    )
+
+
+def of_failure(
+    failure: FailureRecord, name: AlertName, level: AlertLevel, title: str, body: str, **fields: Any
+) -> Alert:
+    """An alert about a failure, under the key of its container (no statement where the container is loaded)."""
+    container = failure.container
     return Alert(
         level=Level(level.value),
         title=title,
         body=body,
-        kind=AlertKind(kind),
+        alertname=name.value,
         host=failure.host_name,
         project=failure.project_name,
         service=failure.service_name,
         container=failure.container_name,
-        container_id=failure.container_id,
         failure_id=failure.pk,
-        alert_key=f"container:{failure.container_id}",
-        tenant_id=failure.tenant_id,
+        failure_type=failure.failure_type,
+        alert_key=key_of(container.pk),
+        **_placed(container),
+        **fields,
     )
 
 
 def about_container(
-    container: Container, level: AlertLevel, title: str, body: str, key: str, kind: str = "firing"
+    container: Container, name: AlertName, level: AlertLevel, title: str, body: str, **fields: Any
 ) -> Alert:
+    """An alert about a container without a failure record."""
+    fields.setdefault("alert_key", key_of(container.pk))
     return Alert(
         level=Level(level.value),
         title=title,
         body=body,
-        kind=AlertKind(kind),
+        alertname=name.value,
         host=container.host.name,
         project=container.project.name if container.project else "",
         service=container.service.name if container.service else "",
         container=container.name,
-        container_id=container.pk,
-        alert_key=key,
-        tenant_id=container.tenant_id,
+        **_placed(container),
+        **fields,
     )
 
 
-def container(container: Container, config: Config, level: AlertLevel, title: str, body: str = "") -> None:
-    """Tell once of a container without a failure record; in maintenance nobody is told."""
-    if config.send_alert and known_book().maintenance(container, db_now()) is None:
-        write(about_container(container, level, title, body, f"container:{container.pk}"))
+def _placed(container: Container) -> dict[str, Any]:
+    """Whose it is, its labels, and the keys of what it is but a symptom of while that fires: its host, all that it needs."""
+    book = known_book()
+    tenant = book.tenant_of(container)
+    needed = [key_of(pk) for pk in book.dependencies.behind(container.pk)]
+    return {
+        "container_id": container.pk,
+        "tenant_id": tenant.pk if tenant else container.tenant_id,
+        "tenant": tenant.name if tenant else "",
+        "labels": container.labels,
+        "depends_on": (key_of_host(container.host_id), *needed),
+    }
+
+
+def key_of(container_id: int) -> str:
+    return f"container:{container_id}"
+
+
+def key_of_host(host_id: int) -> str:
+    return f"host:{host_id}"
+
+
+def found_stopped(container: Container, config: Config, title: str, why: str) -> None:
+    """Tell once that a container was found stopped and is left alone; in maintenance nobody is told. It has no end."""
+    if not config.send_alert or known_book().maintenance(container, db_now()) is not None:
+        return
+    details = {
+        "cause": why,
+        "next": "Nothing, until it is started; from then on it is watched again.",
+        "path": alert_details.page("container", container.pk),
+    }
+    name = AlertName.STOPPED_WHILE_AWAY
+    write(
+        about_container(
+            container,
+            name,
+            AlertLevel.WARNING,
+            title,
+            why,
+            is_event=True,
+            details=details,
+            alert_key=f"stopped:{container.pk}",
+        )
+    )
 
 
 def host_down(host: Host, error: str, since: datetime) -> None:
     text = f"{error}\nNothing is known of its containers and none is healed until it answers (since {since:%H:%M:%S} UTC)."
-    write(_of_host(host, AlertLevel.ERROR, f"Host {host.name} does not answer", text, "firing"))
+    details = {
+        "since": since.isoformat(),
+        "cause": error,
+        "next": "Selfheal goes on asking it; checks and heals go on as soon as it answers.",
+        "path": alert_details.page("host", host.pk),
+    }
+    title = f"Host {host.name} does not answer"
+    write(of_host(host, AlertName.HOST_DOWN, AlertLevel.ERROR, title, text, details=details))
 
 
 def host_up(host: Host) -> None:
-    write(_of_host(host, AlertLevel.INFO, f"Host {host.name} answers again", "", "resolved"))
+    """`host` is as it was read before it answered."""
+    details: dict[str, Any] = {"path": alert_details.page("host", host.pk)}
+    body = ""
+    if host.state_since is not None:
+        lasted = duration(max((db_now() - host.state_since).total_seconds(), 0.0))
+        body = f"It did not answer from {host.state_since:%Y-%m-%d %H:%M:%S} UTC on, for {lasted}: {host.error}".rstrip(
+            ": "
+        )
+        details["since"] = host.state_since.isoformat()
+    title = f"Host {host.name} answers again"
+    kind = AlertKind.RESOLVED
+    write(of_host(host, AlertName.HOST_DOWN, AlertLevel.INFO, title, body, kind=kind, details=details))
 
 
-def _of_host(host: Host, level: AlertLevel, title: str, body: str, kind: str) -> Alert:
+def of_host(host: Host, name: AlertName, level: AlertLevel, title: str, body: str, **fields: Any) -> Alert:
+    """An alert about a host; it is a symptom where no engine answers at all."""
+    tenant = known_book().tenant(host.tenant_id)
+    fields = {"alert_key": key_of_host(host.pk), "depends_on": ("self:engines",)} | fields
     return Alert(
         level=Level(level.value),
         title=title,
         body=body,
-        kind=AlertKind(kind),
+        alertname=name.value,
         host=host.name,
-        alert_key=f"host:{host.pk}",
         tenant_id=host.tenant_id,
+        tenant=tenant.name if tenant else "",
+        **fields,
     )
 
 
 def trouble(container: Container, message: str) -> None:
     """Tell that we cannot look at a container: a fault of ours, not of the container."""
     title = f"Selfheal cannot look at {container.name}"
-    write(about_container(container, AlertLevel.ERROR, title, message, f"self:probe:{container.pk}"))
+    details = {
+        "cause": message,
+        "next": "It counts as unknown and is not healed; Selfheal tries again at growing pauses.",
+        "path": alert_details.page("container", container.pk),
+    }
+    _cannot_look(container, AlertLevel.ERROR, title, message, details=details)
 
 
 def trouble_over(container: Container) -> None:
     title = f"Selfheal can look at {container.name} again"
-    write(
-        about_container(container, AlertLevel.INFO, title, "", f"self:probe:{container.pk}", kind="resolved")
-    )
+    details = {"path": alert_details.page("container", container.pk)}
+    _cannot_look(container, AlertLevel.INFO, title, "", kind=AlertKind.RESOLVED, details=details)
+
+
+def _cannot_look(container: Container, level: AlertLevel, title: str, body: str, **fields: Any) -> None:
+    key = f"self:probe:{container.pk}"
+    write(about_container(container, AlertName.CANNOT_LOOK, level, title, body, alert_key=key, **fields))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from healing.core.alertnames import AlertName
 from healing.core.config import Config
 from healing.core.diagnose import CAME_BACK
 from healing.core.types import ActionKind, ActionResult, AlertLevel, EngineState, FailureType, Snapshot
@@ -14,12 +15,13 @@ from healing.core.verify import FIRST_LOOK, LATER_LOOK, deadline
 from healing.core.window import after_failed
 from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
-from healing.pipeline import acting, alerts
+from healing.pipeline import acting, alert_details, alerts
 from healing.pipeline.guard import STARTED
 from healing.pipeline.verifying import note_exit
 from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
+from notifications.core.alert import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +50,19 @@ def answered(
     now = db_now()
     book = config_book()
     config = book.config(failure.container)
+    until = deadline(now, snapshot, config)
     with transaction.atomic():
         _end(
             attempt,
             AttemptState.VERIFYING,
             answer=answer,
             answered_at=None if ambiguous else now,
-            verify_until=deadline(now, snapshot, config),
+            verify_until=until,
         )
         statuses.count_restart(failure.container, now)
         can_be_asked = bool(snapshot.health_command.argv or book.probes(failure.container))
         look_in = _first_look_in(failure) if can_be_asked else FIRST_LOOK
-        _tell(failure, attempt, config)
+        _tell(failure, attempt, config, until)
         heals.move(failure, Stage.VERIFY, now + timedelta(seconds=look_in))
     return Next(Stage.VERIFY, failure.pk, failure.priority) if not look_in else None
 
@@ -86,7 +89,15 @@ def refused(
         if not unreachable:
             title = f"{failure.container_name} could not be {acting.DONE[action]}"
             text = f"{failure.error_message}\nThe engine answered: {answer}"
-            alerts.failure(failure, config, AlertLevel.ERROR, title, text)
+            alerts.failure(
+                failure,
+                config,
+                AlertLevel.ERROR,
+                title,
+                text,
+                name=AlertName.RESTART_FAILED,
+                next_step=alert_details.after_refusal(attempt),
+            )
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=answer)
     if attempt.row_number <= 1 and not unreachable:
         windows.move(failure.container.host_id, after_failed, now)
@@ -101,7 +112,7 @@ def removed(failure: FailureRecord, attempt: Attempt) -> None:
         _end(attempt, AttemptState.FAILED, outcome="the container was removed", answered_at=now, ended_at=now)
         heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
         config = config_book().config(failure.container)
-        alerts.resolved(failure, config, f"{failure.container_name} was removed")
+        alerts.resolved(failure, config, f"{failure.container_name} was removed", outcome=Outcome.GONE)
 
 
 def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) -> Next:
@@ -118,7 +129,7 @@ def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
             _end(attempt, AttemptState.VERIFYING, outcome=outcome, answered_at=now, verify_until=until)
             statuses.count_restart(failure.container, now)
             if snapshot is not None:
-                _tell(failure, attempt, config_book().config(failure.container))
+                _tell(failure, attempt, config_book().config(failure.container), until)
             heals.move(failure, Stage.VERIFY, now, lost_claims=lost)
         return Next(Stage.VERIFY, failure.pk, failure.priority)
     outcome = "its worker went silent before the engine started it"
@@ -149,7 +160,7 @@ def _first_look_in(failure: FailureRecord) -> float:
     return LATER_LOOK if windows.may_verify_later(failure.container.host_id, failure.pk) else 0.0
 
 
-def _tell(failure: FailureRecord, attempt: Attempt, config: Config) -> None:
+def _tell(failure: FailureRecord, attempt: Attempt, config: Config, until: datetime) -> None:
     """The first restart along with another container is part of that one's story."""
     if failure.cause == CAME_BACK and attempt.row_number <= 1:
         return
@@ -159,4 +170,12 @@ def _tell(failure: FailureRecord, attempt: Attempt, config: Config) -> None:
     if failure.cause == "disk full":
         level = AlertLevel.CRITICAL
     title = f"{failure.container_name} was {acting.DONE[ActionKind(attempt.action)]}: {failure.cause}"
-    alerts.failure(failure, config, level, title, f"{failure.error_message}\nVerifying ({attempt.reason}).")
+    alerts.failure(
+        failure,
+        config,
+        level,
+        title,
+        f"{failure.error_message}\nVerifying ({attempt.reason}).",
+        attempts=[attempt] if attempt.number == 1 else None,
+        next_step=alert_details.after_attempt(attempt, until),
+    )

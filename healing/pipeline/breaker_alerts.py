@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+from healing.core.alertnames import AlertName
 from healing.core.breaker import BreakerMode, Count, is_approved
 from healing.core.common import Sufferer, in_common
 from healing.core.types import ActionResult
+from healing.effective import known_book
 from healing.models import FailureRecord, Host
+from healing.pipeline import alert_details, alerts
 from healing.store import breakers
 from healing.store.breaker_counts import Row
-from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.core.alert import Alert, AlertKind, AlertLevel, Outcome
 from notifications.outbox import write
 
 NAMED = 20
@@ -28,9 +32,12 @@ _DONE = {
 def opened(row: Row, count: Count, failures: Sequence[FailureRecord], now: datetime) -> None:
     """The page: who fails, what they have in common, what is done, and what a person can do."""
     lines = [f"Failing: {_names(sorted({failure.container_name for failure in failures}))}."]
-    lines += [f"In common: {sentence}." for sentence in _causes(row, failures, now)]
-    lines += [_done(row, now), f"You can: {'; '.join(_ways(row))}.", _QUIET]
-    _tell(row, AlertLevel.CRITICAL, f"{count} of {breakers.name_of(row)} fail at once", lines)
+    causes = [f"In common: {sentence}." for sentence in _causes(row, failures, now)]
+    lines += [*causes, _done(row, now), f"You can: {'; '.join(_ways(row))}.", _QUIET]
+    details = {"since": now.isoformat(), "evidence": lines[: 1 + len(causes)], "next": _done(row, now)}
+    _tell(
+        row, AlertLevel.CRITICAL, f"{count} of {breakers.name_of(row)} fail at once", lines, details=details
+    )
 
 
 _QUIET = (
@@ -42,9 +49,9 @@ _QUIET = (
 def approval_over(row: Row, count: Count) -> None:
     """The time that a person gave is over, and the storm is not."""
     title = f"The approval for {breakers.name_of(row)} is over, and {count} still fail"
-    _tell(
-        row, AlertLevel.CRITICAL, title, [_DONE[BreakerMode.APPROVAL], f"You can: {'; '.join(_ways(row))}."]
-    )
+    done = _DONE[BreakerMode.APPROVAL]
+    lines = [done, f"You can: {'; '.join(_ways(row))}."]
+    _tell(row, AlertLevel.CRITICAL, title, lines, details={"next": done})
 
 
 def left_over(row: Row, incident_id: int | None, quarantined: Sequence[str]) -> None:
@@ -56,7 +63,19 @@ def left_over(row: Row, incident_id: int | None, quarantined: Sequence[str]) -> 
         f"You can: mend what is wrong with them, then run manage.py release {quarantined[0]}.",
         "This ends when none of them is in quarantine any more.",
     ]
-    _tell(row, AlertLevel.CRITICAL, title, lines, incident_id=incident_id)
+    details = {
+        "evidence": lines[:1],
+        "next": "Each gets one silent trial when its quarantine is over, if it has an end.",
+    }
+    _tell(
+        row,
+        AlertLevel.CRITICAL,
+        title,
+        lines,
+        incident_id=incident_id,
+        outcome=Outcome.GAVE_UP,
+        details=details,
+    )
 
 
 def over(row: Row, incident_id: int, now: datetime) -> None:
@@ -83,20 +102,46 @@ def _tell(
     *,
     kind: AlertKind = AlertKind.FIRING,
     incident_id: int | None = None,
+    outcome: Outcome = Outcome.NONE,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     host = row if isinstance(row, Host) else None
+    tenant = known_book().tenant(host.tenant_id) if host else None
+    failure_id = incident_id or row.breaker_incident_id
+    page = alert_details.page("failurerecord", failure_id) if failure_id else ""
     write(
         Alert(
             level=level,
             title=title,
             body="\n".join(lines),
             kind=kind,
+            alertname=AlertName.BREAKER_OPEN.value,
             host=host.name if host else "",
             tenant_id=host.tenant_id if host else None,
-            failure_id=incident_id or row.breaker_incident_id,
+            tenant=tenant.name if tenant else "",
+            failure_id=failure_id,
             alert_key=f"breaker:host:{host.pk}" if host else "breaker:fleet",
+            depends_on=(alerts.key_of_host(host.pk),) if host else (),
+            outcome=outcome,
+            details={"cause": title, **(details or {}), "path": page, **_question(row)},
         )
     )
+
+
+def approval_of(row: Row) -> str:
+    """What waits for a person's approval: this opening of the breaker, so that no later one is approved by an old message.
+
+    Empty where nothing waits.
+    """
+    if row.breaker_mode != BreakerMode.APPROVAL or row.breaker_since is None:
+        return ""
+    which = f"host:{row.pk}" if isinstance(row, Host) else "fleet"
+    return f"breaker:{which}:{int(row.breaker_since.timestamp())}"
+
+
+def _question(row: Row) -> dict[str, str]:
+    what = approval_of(row)
+    return {"approval": what} if what else {}
 
 
 def _names(names: Sequence[str]) -> str:

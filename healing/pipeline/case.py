@@ -26,7 +26,7 @@ EXTRA_HISTORY = 1
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One failure with all that was found out about it. `last` is the newest attempt that was made for it.
+    """One failure with all that was found out about it. `made` are the attempts that were made for it, oldest first.
 
     `along_with` is the container along with which this one is to be restarted, even if it works.
     """
@@ -38,12 +38,21 @@ class Case:
     book: ConfigBook
     diagnosis: Diagnosis
     budget: Budget
-    last: Attempt | None
+    made: tuple[Attempt, ...]
     along_with: str = ""
+
+    @property
+    def last(self) -> Attempt | None:
+        return self.made[-1] if self.made else None
 
     @property
     def attempts_made(self) -> int:
         return self.last.number if self.last is not None else 0
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When it began to fail, as far as the engine tells."""
+        return lifecycle.failed_at(self.snapshot)
 
 
 def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
@@ -58,7 +67,7 @@ def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
     status = heals.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
     now = db_now()
     attempts = history.newest_attempts(container, config.max_restarts + EXTRA_HISTORY)
-    past, last = history.as_past(attempts), history.last_of(failure, attempts)
+    past, made = history.as_past(attempts), history.made_for(failure, attempts)
     lines = () if snapshot.health.value == "unhealthy" and snapshot.is_running else logs(engine, snapshot)
     along_with = dependencies.along_with(failure)
     diagnosis = diagnose(
@@ -73,13 +82,13 @@ def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
             attempts_in_row=attempts_in_row(past, failure.detected_at, container.health.released_at),
             previous_image_id=container.previous_image_id,
             image_changed_at=container.image_changed_at,
-            start_error=_start_error(last),
+            start_error=_start_error(made[-1] if made else None),
             network_parent=lost_parent(engine, snapshot, container, book),
             came_back=along_with,
         )
     )
     spent = budget(past, failure.detected_at, config, now, container.health.released_at)
-    return Case(failure, snapshot, status, config, book, diagnosis, spent, last, along_with)
+    return Case(failure, snapshot, status, config, book, diagnosis, spent, made, along_with)
 
 
 def _probes(failure: FailureRecord) -> tuple[ProbeResult, ...]:

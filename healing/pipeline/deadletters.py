@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from healing.core.alertnames import AlertName
 from healing.core.wording import storable
 from healing.models import DeadLetter
+from healing.pipeline import alert_details
 from healing.store import hosts
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
@@ -77,7 +79,8 @@ def _tell(queue: str, letters: Sequence[Letter], now: datetime) -> None:
     )
     if hosts.open_trouble(f"{TROUBLE}{queue}"[:NAME], text, now):
         title = f"A message in the queue {queue or 'unknown'} cannot be worked off"
-        write(Alert(AlertLevel.ERROR, title, text, alert_key=f"self:{TROUBLE}{queue}"))
+        details = {"since": now.isoformat(), "cause": what, "next": "The others flow; this one stays aside."}
+        write(_alert(AlertLevel.ERROR, title, text, AlertKind.FIRING, queue, details))
 
 
 def look_after(now: datetime) -> None:
@@ -89,4 +92,18 @@ def look_after(now: datetime) -> None:
         with transaction.atomic():
             if hosts.end_trouble(key, now):
                 title = f"No more messages that cannot be worked off in the queue {queue or 'unknown'}"
-                write(Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=f"self:{key}"))
+                write(_alert(AlertLevel.INFO, title, "", AlertKind.RESOLVED, queue, {}))
+
+
+def _alert(
+    level: AlertLevel, title: str, body: str, kind: AlertKind, queue: str, details: dict[str, str]
+) -> Alert:
+    return Alert(
+        level=level,
+        title=title,
+        body=body,
+        kind=kind,
+        alertname=AlertName.DEAD_LETTER.value,
+        alert_key=f"self:{TROUBLE}{queue}",
+        details={**details, "path": alert_details.page("deadletter")},
+    )

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from healing.core import lifecycle
+from healing.core.alertnames import AlertName
 from healing.core.decide import PUT_OFF, Course, Decision, Hold, Situation, decide
 from healing.core.errors import ConfigError, PluginError
 from healing.core.types import ActionKind, ActionResult, AlertLevel, FailureType
 from healing.core.window import Window
 from healing.effective import config_book
 from healing.models import Attempt, FailureRecord, Stage
-from healing.pipeline import alerts, breaking, dependencies, recheck
+from healing.pipeline import alert_details, alerts, breaking, dependencies, recheck
 from healing.pipeline.case import Case, Standing, gather, standing_of
 from healing.pipeline.demands import dropped
 from healing.pipeline.engines import retry_in
@@ -27,6 +28,7 @@ from healing.store.dependencies import ALONG, NOTE
 from healing.store.durability import settles_later
 from healing.store.heals import Next
 from healing.store.windows import Load
+from notifications.core.alert import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ LEASE = 60.0
 RETRY_IN = 5.0
 UNDECIDED_RETRY = 2.0
 LONGEST_WAIT = timedelta(seconds=300)
-KEPT_DETAILS = ("detected_as", "probes_at_detection", "first", "demand", NOTE, ALONG)
+KEPT_DETAILS = ("detected_as", "probes_at_detection", "first", "demand", NOTE, ALONG, alerts.TOLD_AS)
 
 
 def run(failure_id: int) -> Next | list[Next] | None:
@@ -82,7 +84,8 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> list[Next]:
     with transaction.atomic():
         if standing is Standing.RECOVERED:
             heals.close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now)
-            alerts.resolved(failure, case.config, f"{failure.container_name} is healthy again")
+            title = f"{failure.container_name} is healthy again"
+            alerts.resolved(failure, case.config, title, outcome=Outcome.RECOVERED)
             return dependencies.came_back(failure, case.book, now)
         if rested.course is Course.CLOSE:
             _close(case, rested, now)
@@ -94,9 +97,8 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> list[Next]:
 def _close_gone(failure: FailureRecord) -> None:
     with transaction.atomic():
         heals.close(failure, ActionResult.FAILED, "container removed", db_now(), in_success_rate=False)
-        alerts.resolved(
-            failure, config_book().config(failure.container), f"{failure.container_name} was removed"
-        )
+        config = config_book().config(failure.container)
+        alerts.resolved(failure, config, f"{failure.container_name} was removed", outcome=Outcome.GONE)
 
 
 def _decide(case: Case, now: datetime) -> Next | None:
@@ -141,7 +143,11 @@ def _situation(case: Case, now: datetime, load: Load | None = None, broken: Hold
 
 def _findings(case: Case, decision: Decision) -> dict[str, object]:
     kept = {k: v for k, v in case.failure.details.items() if k in KEPT_DETAILS}
-    first = kept.get("first") or {"cause": case.diagnosis.cause, "message": case.failure.error_message}
+    first = kept.get("first") or {
+        "cause": case.diagnosis.cause,
+        "message": case.failure.error_message,
+        "failed_at": case.failed_at.isoformat() if case.failed_at is not None else None,
+    }
     return {
         "cause": case.diagnosis.cause,
         "failure_type": case.diagnosis.failure_type,
@@ -193,7 +199,15 @@ def _wait(case: Case, decision: Decision, now: datetime) -> None:
         fields["parent_id"] = decision.incident
     if decision.tells:
         title = f"{case.failure.container_name} fails: {decision.reason}"
-        alerts.failure(case.failure, case.config, AlertLevel.WARNING, title, case.diagnosis.summary)
+        alerts.failure(
+            case.failure,
+            case.config,
+            AlertLevel.WARNING,
+            title,
+            case.diagnosis.summary,
+            attempts=case.made,
+            next_step=alert_details.again_at(until),
+        )
     heals.move(case.failure, Stage.DIAGNOSE, min(until, now + LONGEST_WAIT), **fields)
 
 
@@ -208,7 +222,17 @@ def _observe(case: Case, decision: Decision, now: datetime) -> None:
         level = AlertLevel.CRITICAL
     title = f"{failure.container_name}: {case.diagnosis.cause}"
     text = f"{case.diagnosis.summary}\nNot touched: {decision.reason}."
-    alerts.failure(failure, config, level, title, text, told_by_storm=True)
+    alerts.failure(
+        failure,
+        config,
+        level,
+        title,
+        text,
+        outcome=Outcome.GAVE_UP,
+        attempts=case.made,
+        next_step=alert_details.while_observed(failure, config.restart_window, now),
+        told_by_storm=True,
+    )
     heals.move(failure, Stage.OBSERVE, decision.not_before, **fields)
 
 
@@ -219,7 +243,16 @@ def _only_tell(case: Case, decision: Decision, now: datetime) -> None:
     if not case.attempts_made:
         fields |= {"action": ActionKind.NONE, "action_result": ActionResult.PENDING}
     title = f"{failure.container_name}: {decision.reason}"
-    alerts.failure(failure, case.config, AlertLevel.INFO, title, case.diagnosis.summary)
+    alerts.failure(
+        failure,
+        case.config,
+        AlertLevel.INFO,
+        title,
+        case.diagnosis.summary,
+        name=AlertName.DRY_RUN,
+        attempts=case.made,
+        next_step="Nothing is touched while the dry run lasts; once it is over, that is done if it still fails.",
+    )
     heals.move(failure, Stage.OBSERVE, decision.not_before, **fields)
 
 
@@ -246,6 +279,10 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
             AlertLevel.CRITICAL,
             title,
             f"{case.diagnosis.summary}\n{decision.reason}. Next: {release}.",
+            name=AlertName.QUARANTINED,
+            outcome=Outcome.GAVE_UP,
+            attempts=case.made,
+            next_step=f"{release[0].upper()}{release[1:]} (manage.py release {failure.container_name}).",
             told_by_storm=True,
         )
         heals.add_child(

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from healing.core.alertnames import AlertName
+from healing.pipeline import alert_details
 from healing.store import hosts
 from healing.store.hosts import NO_ENGINE
 from notifications.core.alert import Alert, AlertKind, AlertLevel
@@ -36,13 +38,13 @@ def look(now: datetime) -> bool:
     is_blind = number >= FEWEST and not up
     with transaction.atomic():
         if is_blind and hosts.open_trouble(NO_ENGINE, f"none of {number} engines answers", now):
-            _begun(number)
+            _begun(number, now)
         elif not is_blind and hosts.end_trouble(NO_ENGINE, now):
             _over(number, up)
     return is_blind
 
 
-def _begun(number: int) -> None:
+def _begun(number: int, now: datetime) -> None:
     title = f"No engine answers: none of {number}. It may be me"
     text = (
         "All hosts went out of sight together, so the fault is more likely Selfheal's own network, credentials or machine "
@@ -50,11 +52,22 @@ def _begun(number: int) -> None:
         "machine that Selfheal runs on first, then run: manage.py doctor. Hosts that are still down "
         f"{SETTLED.total_seconds():g} s after the first has answered again are told one by one."
     )
-    write(Alert(level=AlertLevel.CRITICAL, title=title, body=text, alert_key=_KEY))
+    details = {
+        "since": now.isoformat(),
+        "cause": "none of the engines answers",
+        "next": "Selfheal goes on asking them; checks and heals go on with the first that answers.",
+        "path": alert_details.page("host"),
+    }
+    _tell(AlertLevel.CRITICAL, title, text, AlertKind.FIRING, details)
     logger.error("no engine answers", extra={"action": "no_engine", "hosts": number})
 
 
 def _over(number: int, up: int) -> None:
     title = f"{up} of {number} engines answer{'s' * (up == 1)} again"
-    write(Alert(level=AlertLevel.INFO, title=title, kind=AlertKind.RESOLVED, alert_key=_KEY))
+    _tell(AlertLevel.INFO, title, "", AlertKind.RESOLVED, {"path": alert_details.page("host")})
     logger.info("engines answer again", extra={"action": "engines_back", "hosts": up})
+
+
+def _tell(level: AlertLevel, title: str, body: str, kind: AlertKind, details: dict[str, str]) -> None:
+    name = AlertName.NO_ENGINE_ANSWERS.value
+    write(Alert(level, title, body, kind, alert_key=_KEY, alertname=name, details=details))

@@ -9,9 +9,11 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from healing.core.alertnames import AlertName
 from healing.core.queues import CHECKS, near
 from healing.core.shedding import LATE, RANKS, SHARE, Level, is_shed, lateness, level
 from healing.models import Overload
+from healing.pipeline import alert_details
 from healing.store import hosts, overload
 from healing.store.overload import Late, Shards
 from notifications.core.alert import Alert, AlertKind, AlertLevel
@@ -84,7 +86,12 @@ def _begun(row: Overload) -> Alert:
         f"heals wait: there is more to do than workers can. {_shed(row.level).capitalize()} for more important "
         "ones; critical ones are checked and healed first. Add workers, or check less often. You are told again when it is over."
     )
-    return _alert(row, AlertLevel.CRITICAL, "Selfheal is overloaded", body, AlertKind.FIRING)
+    since = {"since": row.late_since.isoformat()} if row.late_since else {}
+    details = since | {
+        "cause": f"checks wait {row.lateness:.1f} s for a worker, {row.heals_waiting} heals wait",
+        "next": "Selfheal puts off what is least important until checks are no longer late.",
+    }
+    return _alert(row, AlertLevel.CRITICAL, "Selfheal is overloaded", body, AlertKind.FIRING, details)
 
 
 def _over(row: Overload) -> Alert:
@@ -92,9 +99,18 @@ def _over(row: Overload) -> Alert:
     since = {RANKS[rank].value: n - before.get(str(rank), 0) for rank, n in sorted(counted.items())}
     put_off = [f"{checks} of {name} containers" for name, checks in since.items() if checks]
     body = f"Checks put off meanwhile: {', '.join(put_off) or 'none'}."
-    return _alert(row, AlertLevel.INFO, "Selfheal is no longer overloaded", body, AlertKind.RESOLVED)
+    return _alert(row, AlertLevel.INFO, "Selfheal is no longer overloaded", body, AlertKind.RESOLVED, {})
 
 
-def _alert(row: Overload, alert_level: AlertLevel, title: str, body: str, kind: AlertKind) -> Alert:
-    key = f"self:overload:{near(CHECKS, row.queue)}"
-    return Alert(level=alert_level, title=title, body=body, kind=kind, alert_key=key)
+def _alert(
+    row: Overload, alert_level: AlertLevel, title: str, body: str, kind: AlertKind, details: dict[str, str]
+) -> Alert:
+    return Alert(
+        level=alert_level,
+        title=title,
+        body=body,
+        kind=kind,
+        alertname=AlertName.SELFHEAL_OVERLOADED.value,
+        alert_key=f"self:overload:{near(CHECKS, row.queue)}",
+        details={**details, "path": alert_details.page("overload")},
+    )

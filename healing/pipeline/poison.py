@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from django.db import (
     InterfaceError,
@@ -17,13 +18,16 @@ from django.db import (
     transaction,
 )
 
+from healing.core.alertnames import AlertName
 from healing.core.queues import CHECKS, HEAL, near
 from healing.core.types import ActionResult
+from healing.core.types import AlertLevel as Level
 from healing.models import Attempt, AttemptState, CheckShard, DeadLetter, FailureRecord
+from healing.pipeline import alert_details, alerts
 from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
 from healing.store.suspects import DEADLY
-from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.core.alert import Alert, AlertKind, AlertLevel, Outcome
 from notifications.outbox import write
 
 logger = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ def set_aside(failure: FailureRecord) -> bool:
         statuses.lock(failure.container_id)
         _end_attempts(failure, reason, now)
         task = f"healing.tasks.{failure.stage}"
-        heals.close(failure, ActionResult.FAILED, reason, now)
+        heals.close(failure, ActionResult.FAILED, reason, now, alert_level=Level.CRITICAL.value)
         statuses.quarantine(failure.container, now, None)
         queue = near(HEAL, failure.container.host.queue)
         DeadLetter.objects.create(at=now, queue=queue, task=task, reason=reason, body=f"[{failure.pk}]")
@@ -89,7 +93,13 @@ def _tell_common(reason: str, now: datetime) -> None:
             f"{reason}. Nothing of it is set aside while no other heal succeeds: each is tried again every "
             f"{heals.BROKEN_PAUSE.seconds} s. The logs of the workers say where it breaks."
         )
-        write(Alert(AlertLevel.CRITICAL, title, text, alert_key=f"self:{COMMON}"))
+        details = {
+            "since": now.isoformat(),
+            "cause": reason,
+            "next": f"Each is tried again every {heals.BROKEN_PAUSE.seconds} s.",
+            "path": alert_details.page("failurerecord"),
+        }
+        write(_of_common(AlertLevel.CRITICAL, title, text, details=details))
     logger.critical("several heals break alike: %s", reason, extra={"action": "heals_break_alike"})
 
 
@@ -99,7 +109,12 @@ def _tell_common_end(now: datetime) -> None:
     with transaction.atomic():
         if hosts.end_trouble(COMMON, now):
             title = "Heals no longer break"
-            write(Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=f"self:{COMMON}"))
+            write(_of_common(AlertLevel.INFO, title, "", kind=AlertKind.RESOLVED))
+
+
+def _of_common(level: AlertLevel, title: str, body: str, **fields: Any) -> Alert:
+    name = AlertName.HEALS_BREAK.value
+    return Alert(level, title, body, alertname=name, alert_key=f"self:{COMMON}", **fields)
 
 
 def _end_attempts(failure: FailureRecord, reason: str, now: datetime) -> None:
@@ -117,18 +132,17 @@ def _of_heal(failure: FailureRecord, reason: str) -> Alert:
         f"{reason[0].upper()}{reason[1:]}. Its container is left alone until a person releases it "
         f"(manage.py release {failure.container_name}); all other heals go on. The logs of the workers say how they ended."
     )
-    return Alert(
-        level=AlertLevel.CRITICAL,
-        title=f"The heal of {failure.container_name} was set aside",
-        body=body,
-        host=failure.host_name,
-        project=failure.project_name,
-        service=failure.service_name,
-        container=failure.container_name,
-        container_id=failure.container_id,
-        failure_id=failure.pk,
-        alert_key=f"container:{failure.container_id}",
-        tenant_id=failure.tenant_id,
+    title = f"The heal of {failure.container_name} was set aside"
+    attempts = list(failure.attempts.order_by("number"))
+    next_step = f"Nothing until a person releases it (manage.py release {failure.container_name})."
+    return alerts.of_failure(
+        failure,
+        AlertName.QUARANTINED,
+        Level.CRITICAL,
+        title,
+        body,
+        outcome=Outcome.GAVE_UP,
+        details=alert_details.of_failure(failure, attempts, next_step),
     )
 
 
@@ -145,7 +159,12 @@ def tell_of_shards(now: datetime) -> None:
         with transaction.atomic():
             if hosts.end_trouble(key, now):
                 title = "Checks no longer end their workers"
-                write(Alert(AlertLevel.INFO, title, kind=AlertKind.RESOLVED, alert_key=f"self:{key}"))
+                write(_of_shard(key, AlertLevel.INFO, title, "", kind=AlertKind.RESOLVED))
+
+
+def _of_shard(key: str, level: AlertLevel, title: str, body: str, **fields: Any) -> Alert:
+    name = AlertName.CHECKS_BREAK.value
+    return Alert(level, title, body, alertname=name, alert_key=f"self:{key}", **fields)
 
 
 def _tell_begin(key: str, shard: CheckShard, now: datetime) -> None:
@@ -163,5 +182,11 @@ def _tell_begin(key: str, shard: CheckShard, now: datetime) -> None:
             "is known of its containers. The logs of the workers say how they ended."
         )
         title = f"Checks of host {name} end their workers"
-        write(Alert(AlertLevel.CRITICAL, title, text, host=name, alert_key=f"self:{key}"))
+        details = {
+            "since": now.isoformat(),
+            "cause": reason,
+            "next": "It is checked again after growing pauses, up to an hour.",
+            "path": alert_details.page("host", shard.host_id),
+        }
+        write(_of_shard(key, AlertLevel.CRITICAL, title, text, host=name, details=details))
     logger.critical(reason, extra={"action": "check_set_aside", "host": name})

@@ -11,7 +11,6 @@ from healing.core.status import ChangeKind, Detection, Seen
 from healing.core.types import (
     ActionKind,
     ActionResult,
-    AlertLevel,
     FailureType,
     Health,
     Lifecycle,
@@ -24,6 +23,7 @@ from healing.store import heals
 from healing.store.clock import db_now
 from healing.store.dependencies import along_with
 from healing.store.heals import Next
+from notifications.core.alert import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ def react(
 ) -> list[Next]:
     """Called in the transaction that writes the verdict; `failure` is the container's open one."""
     change = detection.change
+    if failure is not None:
+        failure.container = row.container  # loaded; an alert would read it again
     if change is None:
         return _at_rest(detection, config, failure, now) if failure is not None else []
     match change.kind:
@@ -47,10 +49,10 @@ def react(
         case ChangeKind.HEALTHY:
             return _healthy(row, detection, config, failure, now, book)
         case ChangeKind.GONE:
-            _gone(failure, config, now)
+            _gone(row, failure, config, now)
         case ChangeKind.LEFT_ALONE:
             title = f"{row.container.name} was found stopped and is left alone"
-            alerts.container(row.container, config, AlertLevel.WARNING, title, change.reason)
+            alerts.found_stopped(row.container, config, title, change.reason)
     return []
 
 
@@ -128,7 +130,13 @@ def _healthy(
     name = row.container.name
     if failure is None:
         if row.lifecycle == Lifecycle.QUARANTINED:
-            alerts.quarantine_ended(row.container, config, f"{name} is healthy again and out of quarantine")
+            alerts.quarantine_ended(
+                row.container,
+                config,
+                f"{name} is healthy again and out of quarantine",
+                outcome=Outcome.RECOVERED,
+                since=row.quarantined_at,
+            )
         return [] if _was_well(row) else dependencies.back(row.pk, book, now)
     if failure.stage == Stage.VERIFY:
         return [Next(Stage.VERIFY, failure.pk, failure.priority)]
@@ -136,7 +144,8 @@ def _healthy(
         return []
     if not _close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now):
         return []
-    alerts.resolved(failure, config, f"{name} is healthy again", detection.status.message)
+    title, message = f"{name} is healthy again", detection.status.message
+    alerts.resolved(failure, config, title, message, outcome=Outcome.RECOVERED)
     return dependencies.came_back(failure, book, now)
 
 
@@ -172,11 +181,15 @@ def _ended_by_us(failure: FailureRecord, ended_at: datetime | None) -> bool:
     return ended_at is not None and heals.our_call_covers(failure.container_id, ended_at)
 
 
-def _gone(failure: FailureRecord | None, config: Config, now: datetime) -> None:
-    if failure is not None and _close(
-        failure, ActionResult.FAILED, "container removed", now, in_success_rate=False
-    ):
-        alerts.resolved(failure, config, f"{failure.container_name} was removed")
+def _gone(row: HealthStatus, failure: FailureRecord | None, config: Config, now: datetime) -> None:
+    title = f"{row.container.name} was removed"
+    if failure is None:
+        if row.lifecycle == Lifecycle.QUARANTINED:
+            alerts.quarantine_ended(
+                row.container, config, title, outcome=Outcome.GONE, since=row.quarantined_at
+            )
+    elif _close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False):
+        alerts.resolved(failure, config, title, outcome=Outcome.GONE)
 
 
 def _close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: bool) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.db import transaction
 
+from healing.core.alertnames import AlertName
 from healing.core.errors import (
     ActionTimedOut,
     ConfigError,
@@ -81,21 +82,30 @@ def _guarded(
     if why_not or snapshot is None:
         return answers.withdrawn(failure, attempt, why_not)
     if is_own_container(snapshot.id):
-        _leave_to_another(failure)
+        _leave_to_another(failure, attempt)
         return None
     if why_not := call.why_not or guard.outdated(failure, attempt):
         return answers.withdrawn(failure, attempt, why_not)
     return _call(failure, attempt, engine, snapshot, call)
 
 
-def _leave_to_another(failure: FailureRecord) -> None:
+def _leave_to_another(failure: FailureRecord, attempt: Attempt) -> None:
     """This process runs in that very container, and would die in the middle of the call."""
     reason = "this worker runs in that container itself: left to a worker elsewhere, or to a person"
     config = config_book().config(failure.container)
     with transaction.atomic():
         title = f"{failure.container_name} is Selfheal itself and needs a restart"
         text = f"{failure.error_message}\n{reason.capitalize()}."
-        alerts.failure(failure, config, AlertLevel.ERROR, title, text)
+        alerts.failure(
+            failure,
+            config,
+            AlertLevel.ERROR,
+            title,
+            text,
+            name=AlertName.OWN_CONTAINER_FAILED,
+            attempts=[attempt],
+            next_step="A worker elsewhere restarts it, or a person; this one asks again every few seconds.",
+        )
         heals.move(failure, Stage(failure.stage), db_now() + timedelta(seconds=RETRY_IN), reason=reason)
 
 

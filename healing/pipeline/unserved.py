@@ -8,7 +8,9 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from healing.core.alertnames import AlertName
 from healing.models import Host
+from healing.pipeline import alert_details
 from healing.store import hosts, queues, statuses
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
@@ -52,7 +54,13 @@ def _unserved(queue: str, now: datetime) -> None:
                 statuses.unknown(host.pk, f"could not look: {message}")
         if is_first:
             title = f"No worker serves the queue {queue}"
-            write(_alert(queue, AlertLevel.ERROR, title, _text(queue, waiting), AlertKind.FIRING))
+            text = _text(queue, waiting)
+            details = {
+                "since": now.isoformat(),
+                "cause": message,
+                "next": "Its work waits until a worker takes it.",
+            }
+            write(_alert(queue, AlertLevel.ERROR, title, text, AlertKind.FIRING, details))
     logger.error(message, extra={"action": "queue_unserved", "queue": queue})
 
 
@@ -62,7 +70,7 @@ def _served(queue: str, now: datetime) -> None:
         if not hosts.end_trouble(f"{TROUBLE}{queue}", now):
             return
         title = f"The queue {queue} is served again, or needed no more"
-        write(_alert(queue, AlertLevel.INFO, title, "", AlertKind.RESOLVED))
+        write(_alert(queue, AlertLevel.INFO, title, "", AlertKind.RESOLVED, {}))
     logger.info("queue is served", extra={"action": "queue_served", "queue": queue})
 
 
@@ -76,5 +84,15 @@ def _text(queue: str, waiting: list[Host]) -> str:
     )
 
 
-def _alert(queue: str, level: AlertLevel, title: str, body: str, kind: AlertKind) -> Alert:
-    return Alert(level=level, title=title, body=body, kind=kind, alert_key=f"self:queue:{queue}")
+def _alert(
+    queue: str, level: AlertLevel, title: str, body: str, kind: AlertKind, details: dict[str, str]
+) -> Alert:
+    return Alert(
+        level=level,
+        title=title,
+        body=body,
+        kind=kind,
+        alertname=AlertName.QUEUE_UNSERVED.value,
+        alert_key=f"self:queue:{queue}",
+        details={**details, "path": alert_details.page("trouble")},
+    )

@@ -13,6 +13,7 @@ from healing.core import lifecycle
 from healing.core.config import Config
 from healing.core.errors import ConfigError, PluginError
 from healing.core.exits import EVENT_SLACK
+from healing.core.limits import is_first
 from healing.core.ports import Engine
 from healing.core.types import (
     ActionKind,
@@ -39,6 +40,7 @@ from healing.pipeline.poison import set_aside
 from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
+from notifications.core.alert import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -161,8 +163,11 @@ def _verified(
         seconds = (now - failure.detected_at).total_seconds()
         text = f"{reason}, {seconds:.1f} s after the failure was found"
         if failure.is_trial:
-            alerts.quarantine_ended(failure.container, config, f"{title} and out of quarantine")
-        alerts.resolved(failure, config, title, text)
+            out = f"{title} and out of quarantine"
+            alerts.quarantine_ended(
+                failure.container, config, out, outcome=Outcome.HEALED, since=row.quarantined_at
+            )
+        alerts.resolved(failure, config, title, text, outcome=_outcome(failure, attempt))
         dependants = dependencies.came_back(failure, known_book(), now)
     logger.info(
         "healed: %s",
@@ -170,6 +175,14 @@ def _verified(
         extra={"action": "healed", "container": failure.container_name, "failure": failure.pk},
     )
     return [*_move_window(failure, attempt, after_verified), *dependants]
+
+
+def _outcome(failure: FailureRecord, attempt: Attempt) -> Outcome:
+    """How it was healed (a statement where this was not the failure's first attempt)."""
+    withdrawn = 0
+    if attempt.number > 1:
+        withdrawn = failure.attempts.filter(state=AttemptState.WITHDRAWN).count()
+    return Outcome.HEALED_AT_FIRST if is_first(attempt.row_number, withdrawn) else Outcome.HEALED
 
 
 def _move_window(failure: FailureRecord, attempt: Attempt, by: Callable[[float], float]) -> list[Next]:
@@ -207,7 +220,7 @@ def _not_verified(
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.FAILED, ended_at=now, outcome=reason)
         if snapshot is None:
             heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
-            alerts.resolved(failure, config, f"{failure.container_name} was removed")
+            alerts.resolved(failure, config, f"{failure.container_name} was removed", outcome=Outcome.GONE)
             return []
         note_exit(failure, snapshot)
         due_at = _news_come(snapshot, now)

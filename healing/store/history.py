@@ -11,8 +11,18 @@ from healing.models import Attempt, AttemptState, Container, FailureRecord
 def newest_attempts(container: Container, limit: int) -> list[Attempt]:
     """The newest `limit` attempts, newest first, each with when its failure was detected (one query)."""
     rows = Attempt.objects.filter(container=container).select_related("failure")
-    facts = ("number", "intent_at", "answered_at", "ended_at", "state", "answer", "failure__detected_at")
-    return list(rows.only(*facts).order_by("-intent_at", "-id")[:limit])
+    facts = (
+        "number",
+        "action",
+        "state",
+        "intent_at",
+        "called_at",
+        "answered_at",
+        "ended_at",
+        "answer",
+        "outcome",
+    )
+    return list(rows.only(*facts, "failure__detected_at").order_by("-intent_at", "-id")[:limit])
 
 
 def as_past(attempts: Iterable[Attempt]) -> list[PastAttempt]:
@@ -28,9 +38,9 @@ def as_past(attempts: Iterable[Attempt]) -> list[PastAttempt]:
     ]
 
 
-def last_of(failure: FailureRecord, attempts: Iterable[Attempt]) -> Attempt | None:
-    """The newest of these that was made for this failure."""
-    return next((row for row in attempts if row.failure_id == failure.pk), None)
+def made_for(failure: FailureRecord, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """Those of these attempts, newest first, that were made for this failure; oldest first."""
+    return tuple(row for row in attempts if row.failure_id == failure.pk)[::-1]
 
 
 def quarantine_was_told(container_id: int) -> bool:

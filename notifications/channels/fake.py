@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from notifications.core.alert import Message
 from notifications.core.config import read_choice, refuse_unknown
 from notifications.core.errors import PermanentError, TemporaryError
+from notifications.core.fields import Field
 
 _lock = threading.Lock()
 _sent: list[Message] = []
@@ -31,6 +32,17 @@ def clear() -> None:
 @dataclass(frozen=True, slots=True)
 class FakeChannel:
     """`fail`: empty, `temporary` or `permanent`: how every send ends."""
+
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        Field(
+            "fail",
+            "Fails",
+            "How every send ends.",
+            "choice",
+            choices=(("", "no"), ("temporary", "for now"), ("permanent", "for good")),
+        ),
+    )
+    SECRET_FIELDS: ClassVar[frozenset[str]] = frozenset()
 
     fail: str = ""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from notifications.core.alert import AlertLevel, Message
+from notifications.core.alert import AlertLevel, Message, Told
 from notifications.core.config import refuse_unknown
+from notifications.core.fields import Field
 
 logger = logging.getLogger("selfheal.alerts")
 
@@ -24,29 +25,38 @@ _LEVELS = {
 class LogChannel:
     """It has no settings; where the records go is the matter of the logging configuration."""
 
+    FIELDS: ClassVar[tuple[Field, ...]] = ()
+    SECRET_FIELDS: ClassVar[frozenset[str]] = frozenset()
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         refuse_unknown(config, ())
         return cls()
 
     def send(self, message: Message) -> str:
-        alert = message.alert
-        logger.log(
-            _LEVELS[alert.level],
-            "%s",
-            _one_line(f"{alert.title}: {alert.body}" if alert.body else alert.title),
-            extra={
-                "action": "alert",
-                "notification": message.id,
-                "alert_level": alert.level.value,
-                "alert_kind": alert.kind.value,
-                "alert_key": alert.alert_key,
-                "host": alert.host,
-                "container": alert.container,
-                "failure": alert.failure_id,
-            },
-        )
-        return "logged"
+        for told in message.all:
+            _log(told)
+        number = len(message.all)
+        return "logged" if number == 1 else f"{number} logged"
+
+
+def _log(told: Told) -> None:
+    alert = told.alert
+    logger.log(
+        _LEVELS[alert.level],
+        "%s",
+        _one_line(f"{alert.title}: {alert.body}" if alert.body else alert.title),
+        extra={
+            "action": "alert",
+            "notification": told.id,
+            "alert_level": alert.level.value,
+            "alert_kind": alert.kind.value,
+            "alert_key": alert.alert_key,
+            "host": alert.host,
+            "container": alert.container,
+            "failure": alert.failure_id,
+        },
+    )
 
 
 def _one_line(text: str) -> str:

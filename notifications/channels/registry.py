@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, cast
 
+from notifications.channels.guard import Policy, guarded
+from notifications.core.alert import Message
 from notifications.core.errors import ConfigError
-from notifications.core.ports import Channel
+from notifications.core.fields import Field, secret_names
+from notifications.core.ports import Channel, Sender, Sent
 
 ENTRY_POINTS = "selfheal.channels"
 BUILT_IN: Mapping[str, str] = {
     "log": "notifications.channels.log.LogChannel",
     "webhook": "notifications.channels.webhook.WebhookChannel",
+    "alertmanager": "notifications.channels.alertmanager.AlertmanagerChannel",
+    "syslog": "notifications.channels.syslog.SyslogChannel",
+    "command": "notifications.channels.command.CommandChannel",
+    "aliyun_sms": "notifications.channels.aliyun_sms.AliyunSmsChannel",
+    "apprise": "notifications.channels.apprise_channel.AppriseChannel",
+    "email": "notifications.channels.services.mail.EmailChannel",
+    "slack": "notifications.channels.services.slack.SlackChannel",
+    "telegram": "notifications.channels.services.telegram.TelegramChannel",
+    "discord": "notifications.channels.services.discord.DiscordChannel",
+    "teams": "notifications.channels.services.teams.TeamsChannel",
+    "dingtalk": "notifications.channels.services.dingtalk.DingtalkChannel",
+    "wecom": "notifications.channels.services.wecom.WecomChannel",
+    "feishu": "notifications.channels.services.feishu.FeishuChannel",
+    "pagerduty": "notifications.channels.services.pagerduty.PagerdutyChannel",
+    "opsgenie": "notifications.channels.services.opsgenie.OpsgenieChannel",
+    "twilio_sms": "notifications.channels.services.twilio.TwilioSmsChannel",
+    "twilio_voice": "notifications.channels.services.twilio.TwilioVoiceChannel",
+    "ntfy": "notifications.channels.services.ntfy.NtfyChannel",
     "fake": "notifications.channels.fake.FakeChannel",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedSender:
+    """A channel whose connections are held to a policy, whatever library makes them."""
+
+    channel: Sender
+    policy: Policy
+
+    def send(self, message: Message) -> str | Sent:
+        with guarded(self.policy):
+            return self.channel.send(message)
 
 
 def kinds() -> tuple[str, ...]:
@@ -24,15 +58,34 @@ def kinds() -> tuple[str, ...]:
     return (*BUILT_IN, *sorted(_plugins()))
 
 
-def build(kind: str, config: Mapping[str, Any]) -> Channel:
-    """Make a channel. Raise ConfigError at `kind`, or at the field of the configuration that cannot be used."""
-    channel_class = _class_of(kind)
+def build(kind: str, config: Mapping[str, Any], *, policy: Policy | None = None) -> Sender:
+    """Make a channel. Raise ConfigError at `kind`, or at the field of the configuration that cannot be used.
+
+    With a `policy` it connects only where that allows, and raises RefusedAddress otherwise.
+    """
+    channel_class = class_of(kind)
     if not isinstance(config, Mapping):
         raise ConfigError("config", "must be a JSON object, such as {}")
-    return channel_class.from_config(config)
+    channel = channel_class.from_config(config)
+    return channel if policy is None else GuardedSender(channel, policy)
 
 
-def _class_of(kind: str) -> type[Channel]:
+def fields_of(kind: str) -> tuple[Field, ...] | None:
+    """What a form asks for; None for a plug-in that does not say."""
+    fields: tuple[Field, ...] | None = getattr(class_of(kind), "FIELDS", None)
+    return fields
+
+
+def secret_fields_of(kind: str) -> frozenset[str] | None:
+    """The names of the settings that are never shown; None for a plug-in that does not say: then all are."""
+    channel_class = class_of(kind)
+    names: frozenset[str] | None = getattr(channel_class, "SECRET_FIELDS", None)
+    fields = fields_of(kind)
+    return secret_names(fields) if names is None and fields is not None else names
+
+
+def class_of(kind: str) -> type[Channel]:
+    """Raise ConfigError at `kind` where there is none."""
     if kind in BUILT_IN:
         module, _, name = BUILT_IN[kind].rpartition(".")
         return cast(type[Channel], getattr(import_module(module), name))

@@ -1,94 +1,130 @@
-"""The webhook channel: one POST of plain JSON. The same alert keeps its id over all repeats."""
+"""The webhook channel: one POST of plain JSON, signed as the Standard Webhooks specification says.
+
+The same alert keeps its id over all repeats.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Self
 
 import httpx
 
+from notifications.channels.http import TIMEOUT, judge, post
 from notifications.core.alert import Message
-from notifications.core.config import read_bool, read_headers, read_url, refuse_unknown
-from notifications.core.errors import PermanentError, TemporaryError
-from notifications.core.retry import parse_retry_after
+from notifications.core.config import read_bool, read_headers, read_text, read_url, refuse_unknown
+from notifications.core.errors import ConfigError
+from notifications.core.fields import Field, secret_names
 
-TIMEOUT = 10.0
-ANSWER_LIMIT = 500
-
-T = TypeVar("T")
+PREFIX = "whsec_"
+SHORTEST_SECRET, LONGEST_SECRET = 24, 64
+"""Bytes of a secret, as the specification has them."""
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a body; many receivers refuse larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookChannel:
-    """`url`, and optionally `headers` (an object) and `tls_verify`. 2xx is success; redirects are not followed."""
+    """2xx is success; redirects are not followed. Without `secrets` it is not signed."""
+
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        Field(
+            "url", "Address", "Where the POST goes; often a secret itself.", "url", secret=True, required=True
+        ),
+        Field(
+            "secret",
+            "Signing secret",
+            "whsec_ and 24 to 64 bytes in base64. Empty: not signed.",
+            "secret",
+            True,
+        ),
+        Field(
+            "old_secret", "Former secret", "Signs too, until all receivers know the new one.", "secret", True
+        ),
+        Field(
+            "headers",
+            "Headers",
+            'Further headers, such as {"Authorization": "Bearer …"}.',
+            "json",
+            secret=True,
+        ),
+        Field("tls_verify", "Verify TLS", "Off only for a certificate that nobody has signed.", "boolean"),
+    )
+    SECRET_FIELDS: ClassVar[frozenset[str]] = secret_names(FIELDS)
 
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     tls_verify: bool = True
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
     timeout: float = TIMEOUT
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        refuse_unknown(config, ("url", "headers", "tls_verify"))
+        refuse_unknown(config, tuple(each.name for each in cls.FIELDS))
+        secrets = [read_secret(config, name) for name in ("secret", "old_secret")]
+        if secrets[1] and not secrets[0]:
+            raise ConfigError("old_secret", "is of use only beside a secret; write it there")
         return cls(
             url=read_url(config, "url"),
             headers=read_headers(config, "headers"),
             tls_verify=read_bool(config, "tls_verify", default=True),
+            secrets=tuple(secret for secret in secrets if secret),
         )
 
     def send(self, message: Message) -> str:
-        """The whole exchange is done within the timeout, even with a peer that says a byte now and then."""
-        where = urlsplit(self.url).hostname
-        try:
-            status, text, retry_after = _run(self._post(message))
-        except TimeoutError:
-            raise TemporaryError(f"{where} did not answer within {self.timeout:.3g} s") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise PermanentError("the address of the webhook cannot be used; correct it") from None
-        except httpx.HTTPError as error:
-            raise TemporaryError(f"{where} could not be reached: {error or type(error).__name__}") from None
-        return _judge(status, text, retry_after)
-
-    async def _post(self, message: Message) -> tuple[int, str, str | None]:
-        headers = {"User-Agent": "selfheal", "Idempotency-Key": message.id, **dict(self.headers)}
-        async with (
-            asyncio.timeout(self.timeout),
-            httpx.AsyncClient(verify=self.tls_verify, timeout=self.timeout, follow_redirects=False) as client,
-            client.stream("POST", self.url, json=message.payload(), headers=headers) as response,
-        ):
-            return response.status_code, await _beginning(response), response.headers.get("Retry-After")
+        body = body_of(message)
+        headers = httpx.Headers({"Content-Type": "application/json", "User-Agent": "selfheal"})
+        headers["Idempotency-Key"] = message.id
+        headers.update(dict(self.headers))
+        headers.update(signed(self.secrets, message.id, int(time.time()), body))
+        answer = post(self.url, body, headers, tls_verify=self.tls_verify, timeout=self.timeout)
+        return judge(answer, [self.url, *dict(self.headers).values()])
 
 
-async def _beginning(response: httpx.Response) -> str:
-    """The first characters of the answer; more is not read."""
-    read = b""
-    async for piece in response.aiter_raw(ANSWER_LIMIT):
-        read += piece
-        if len(read) >= ANSWER_LIMIT:
-            break
-    text = read[:ANSWER_LIMIT].decode("utf-8", "replace")
-    return " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+def body_of(message: Message, limit: int = BODY_LIMIT) -> bytes:
+    """The payload as JSON. Where it is larger than `limit` bytes, only the first of its alerts are in it, and
+    `truncated_alerts` says how many are not.
+    """
+    payload = message.payload()
+    body = _encoded(payload)
+    alerts, kept = payload["alerts"], len(payload["alerts"])
+    while len(body) > limit and kept > 0:
+        kept = min(kept - 1, kept * limit // len(body))
+        body = _encoded(payload | {"alerts": alerts[:kept], "truncated_alerts": len(alerts) - kept})
+    return body
 
 
-def _judge(status: int, text: str, retry_after: str | None) -> str:
-    answer = f"{status} {text}".strip()
-    if 200 <= status < 300:
-        return answer
-    if status in (408, 425, 429) or status >= 500:
-        raise TemporaryError(f"answered {answer}", parse_retry_after(retry_after, datetime.now(UTC)))
-    if 300 <= status < 400:
-        raise PermanentError(f"answered {status}: redirects are not followed; configure the final address")
-    raise PermanentError(f"answered {answer}")
+def _encoded(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, except that it does not wait for a resolver that hangs in the loop's thread."""
-    loop = asyncio.new_event_loop()
+def signed(secrets: tuple[bytes, ...], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers of the Standard Webhooks specification; those without signature where there is no secret."""
+    headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
+    if secrets:
+        content = f"{message_id}.{timestamp}.".encode() + body
+        digests = [hmac.new(secret, content, hashlib.sha256).digest() for secret in secrets]
+        headers["webhook-signature"] = " ".join(f"v1,{base64.b64encode(each).decode()}" for each in digests)
+    return headers
+
+
+def read_secret(config: Mapping[str, Any], name: str) -> bytes:
+    """The bytes of a `whsec_…`, empty where none is given."""
+    text = read_text(config, name)
+    if not text:
+        return b""
     try:
-        return loop.run_until_complete(work)
-    finally:
-        loop.close()
+        secret = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        secret = b""
+    if not text.startswith(PREFIX) or not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+        raise ConfigError(
+            name, f"must be {PREFIX} followed by {SHORTEST_SECRET} to {LONGEST_SECRET} bytes in base64"
+        )
+    return secret

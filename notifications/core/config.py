@@ -62,3 +62,62 @@ def read_choice(config: Mapping[str, Any], name: str, choices: tuple[str, ...]) 
     if value not in choices:
         raise ConfigError(name, f"must be one of {', '.join(repr(choice) for choice in choices)}")
     return str(value)
+
+
+def read_text(
+    config: Mapping[str, Any], name: str, default: str = "", *, required: bool = False, limit: int = 1000
+) -> str:
+    """One line of text without the spaces around it."""
+    value = config.get(name, default)
+    if not isinstance(value, str):
+        raise ConfigError(name, "must be text")
+    text = value.strip()
+    if required and not text:
+        raise ConfigError(name, "must not be empty")
+    if len(text) > limit or not text.isprintable():
+        raise ConfigError(name, f"must be one line of at most {limit} characters")
+    return text
+
+
+def read_integer(config: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
+    value = config.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(name, f"must be a whole number from {low} to {high}")
+    return value
+
+
+def read_lines(
+    config: Mapping[str, Any], name: str, *, required: bool = False, most: int = 100
+) -> tuple[str, ...]:
+    """A list of texts, none of them empty or with a NUL in it."""
+    value = config.get(name, [])
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ConfigError(name, 'must be a list of texts, such as ["one", "two"]')
+    if required and not value:
+        raise ConfigError(name, "must have at least one entry")
+    if len(value) > most or any(not each.strip() or "\0" in each for each in value):
+        raise ConfigError(name, f"must have at most {most} entries, none of them empty")
+    return tuple(value)
+
+
+def read_urls(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """A list of at least one http or https address."""
+    return tuple(read_url({name: each}, name) for each in read_lines(config, name, required=True))
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters; what is cut ends in an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def read_environment(config: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:
+    """A JSON object of environment variables and their texts."""
+    value = config.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ConfigError(name, 'must be an object, such as {"TOKEN": "…"}')
+    for key, text in value.items():
+        if not isinstance(key, str) or not key.isidentifier() or not key.isascii():
+            raise ConfigError(name, f"{key!r} is no name of a variable")
+        if not isinstance(text, str) or "\0" in text:
+            raise ConfigError(name, f"the value of {key} must be text")
+    return tuple(value.items())

@@ -23,15 +23,20 @@ _FOREIGN = ("SELFHEAL_", "DJANGO_", "CELERY_", "DATABASE_URL", "DOCKER_HOST", "P
 _PREPARE = """
 import json, sys
 from django.core.management import call_command
+from datetime import timedelta
 from healing.models import Host
 from notifications.models import Channel
+from notifications.routes import root
 given = json.loads(sys.stdin.read())
 call_command("setup")
 for name, address in given["hosts"]:
     host = Host(name=name, address=address)
     host.full_clean()
     host.save()
-Channel.objects.create(name="sink", kind="webhook", config={"url": given["sink"]})
+Channel.objects.create(name="sink", kind="webhook", config={"url": given["sink"]}, allow_private=True)
+route = root()
+route.group_by, route.group_wait, route.group_interval = ["..."], timedelta(0), timedelta(0)
+route.save()
 """
 
 

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.faults import audit
 from tests.faults.hosts import CHECK_EVERY, Host, Target
@@ -165,13 +166,26 @@ def _alerts_come(world: World) -> str:
 
 
 def _untold(world: World) -> list[str]:
+    """An alert is told by itself, or by a newer one about the same thing where that came before its turn."""
     rows = world.stack.rows(
-        "SELECT id, title FROM notifications_notification"
+        "SELECT id, title, alert_key, state, created_at FROM notifications_notification"
         " WHERE state <> 'skipped' AND extract(epoch FROM created_at) >= ?",
         world.begun,
     )
     received = {message.id for message in world.sink.received}
-    return [row["title"] for row in rows if str(row["id"]) not in received]
+    newest = {
+        row["alert_key"]: row["created_at"] for row in sorted(rows, key=_age) if str(row["id"]) in received
+    }
+    missing = [row for row in rows if str(row["id"]) not in received]
+    return [row["title"] for row in missing if row["state"] != "merged" or not _is_newer(newest, row)]
+
+
+def _age(row: dict[str, Any]) -> Any:
+    return row["created_at"]
+
+
+def _is_newer(newest: dict[str, Any], row: dict[str, Any]) -> bool:
+    return row["alert_key"] in newest and newest[row["alert_key"]] >= row["created_at"]
 
 
 def _healthy_untouched(world: World) -> str:

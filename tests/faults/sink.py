@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message, at `at` (seconds since 1970). `fields` is the JSON that was sent; its `id` is the same over repeats."""
+    """One alert of a message, at `at` (seconds since 1970). `fields` is its JSON; its `id` is the same over repeats."""
 
     at: float
     id: str
@@ -39,10 +39,13 @@ class Received:
 
 @dataclass
 class Sink:
-    """`received` holds everything in its order. `on_receipt` is called before the answer; `status` is the answer."""
+    """`received` holds every alert in its order, of `messages` messages. `on_receipt` is called before the answer;
+    `status` is the answer, with `headers`."""
 
     port: int = 0
     status: int = 204
+    headers: dict[str, str] = field(default_factory=dict)
+    messages: int = 0
     received: list[Received] = field(default_factory=list)
     on_receipt: Callable[[Received], object] | None = None
 
@@ -52,10 +55,13 @@ class Sink:
 
     def take(self, body: bytes) -> int:
         fields = json.loads(body)
-        message = Received(time.time(), str(fields["id"]), fields)
-        self.received.append(message)
-        if self.on_receipt is not None:
-            self.on_receipt(message)
+        at = time.time()
+        self.messages += 1
+        for told in fields["alerts"]:
+            message = Received(at, str(told["id"]), told)
+            self.received.append(message)
+            if self.on_receipt is not None:
+                self.on_receipt(message)
         return self.status
 
     def since(self, at: float) -> list[Received]:
@@ -74,6 +80,8 @@ def alert_sink() -> Iterator[Sink]:
         def do_POST(self) -> None:
             status = sink.take(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
+            for name, value in sink.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

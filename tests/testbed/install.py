@@ -39,6 +39,7 @@ NEEDED: dict[str, tuple[Callable[[], str | None], str]] = {
     "docker-compose": (_has("docker-compose"), ""),
     "openssh-client": (_has("ssh"), ""),
     "openssh-server": (_has("sshd"), ""),
+    "prometheus-alertmanager": (_has("prometheus-alertmanager"), ""),
 }
 _TRIES = 3
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.channels.receiver import Receiver, receiving
+from tests.contract.channels.sink import Sink, sinking
 
 
 @pytest.fixture
@@ -16,4 +17,11 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     with receiving() as running:
+        yield running
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A server for any request, which answers 200 with an empty object."""
+    with sinking() as running:
         yield running

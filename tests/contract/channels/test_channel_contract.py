@@ -13,37 +13,18 @@ from typing import Any
 import pytest
 
 from notifications.channels import build, fake, kinds
+from notifications.channels.registry import class_of
 from notifications.channels.webhook import WebhookChannel
-from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
+from notifications.core.alert import Alert, AlertKind, AlertLevel, Told
 from notifications.core.errors import ConfigError, PermanentError, TemporaryError
 from tests.contract.channels.receiver import DRIP, NEVER, Receiver
-
-KINDS = ("log", "webhook", "fake")
-MESSAGE = Message(
-    id="0b6bd04e-0000-4000-8000-000000000001",
-    created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    alert=Alert(
-        level=AlertLevel.CRITICAL,
-        title="web is down",
-        body="exit code 137\nout of memory",
-        host="local",
-        project="shop",
-        service="web",
-        container="shop-web-1",
-        container_id=7,
-        failure_id=8,
-        alert_key="container:7",
-    ),
-)
-
-
-def config_of(kind: str, receiver: Receiver) -> dict[str, Any]:
-    return {"url": receiver.url} if kind == "webhook" else {}
+from tests.contract.channels.samples import KINDS, MESSAGE, config_of
 
 
 def test_every_built_in_kind_is_covered() -> None:
-    """Protects the suite: a new built-in kind has to join it."""
-    assert set(KINDS) == set(kinds())
+    """Protects the suite: a new built-in kind has to join it; the services of others are in `test_services`."""
+    services = {kind for kind in kinds() if kind == "apprise" or ".services." in class_of(kind).__module__}
+    assert set(KINDS) == set(kinds()) - services
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,7 +65,7 @@ def test_config_that_is_no_object_is_refused(kind: str) -> None:
 
 def test_unknown_kind_is_refused_with_the_known_ones() -> None:
     """Protects a configuration whose plug-in was removed."""
-    with pytest.raises(ConfigError, match="log, webhook, fake"):
+    with pytest.raises(ConfigError, match="there are log, webhook"):
         build("pigeon", {})
 
 
@@ -99,6 +80,14 @@ def test_log_record_carries_level_and_ids(caplog: pytest.LogCaptureFixture) -> N
     assert record.__dict__["notification"] == MESSAGE.id
     assert record.__dict__["container"] == "shop-web-1"
     assert record.__dict__["failure"] == 8
+
+
+def test_log_has_a_record_for_each_alert_of_a_group(caplog: pytest.LogCaptureFixture) -> None:
+    """Protects log pipelines from missing what was grouped."""
+    told = tuple(Told(f"id-{number}", MESSAGE.created_at, MESSAGE.alert) for number in range(3))
+    with caplog.at_level(logging.DEBUG, "selfheal.alerts"):
+        assert build("log", {}).send(replace(MESSAGE, alerts=told)) == "3 logged"
+    assert [record.__dict__["notification"] for record in caplog.records] == ["id-0", "id-1", "id-2"]
 
 
 def test_fake_keeps_what_was_sent() -> None:
@@ -129,7 +118,8 @@ def test_webhook_posts_json_with_the_stable_id(receiver: Receiver) -> None:
     assert headers["Idempotency-Key"] == MESSAGE.id
     assert headers["Content-Type"] == "application/json"
     assert headers["Authorization"] == "Bearer x"
-    assert payload == {
+    assert payload == json.loads(json.dumps(MESSAGE.payload()))
+    documented = {
         "version": 1,
         "id": MESSAGE.id,
         "created_at": "2026-01-02T03:04:05+00:00",
@@ -146,6 +136,7 @@ def test_webhook_posts_json_with_the_stable_id(receiver: Receiver) -> None:
         "alert_key": "container:7",
         "tenant_id": None,
     }
+    assert {name: payload[name] for name in documented} == documented
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])

@@ -2,73 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from notifications import dispatch, outbox
+from notifications import dispatch, outbox, outcomes, sending
 from notifications.channels import fake
 from notifications.core.alert import Alert, AlertLevel, Message
+from notifications.flushing import flush_due
+from notifications.intake import take_in
 from notifications.models import Channel, Delivery, Notification
-from tests.contract.channels.receiver import Receiver, receiving
+from tests.contract.channels.receiver import Receiver
+from tests.integration.notifications import conftest
+from tests.integration.notifications.conftest import fake_channel, state_of, webhook
 
 ALERT = Alert(
     level=AlertLevel.ERROR, title="web is down", container="web", container_id=1, alert_key="container:1"
 )
 LATER = timedelta(minutes=2)
+written = partial(conftest.written, ALERT)
 
 
-@pytest.fixture(autouse=True)
-def _only_our_channels(transactional_db: None) -> Iterator[None]:
-    """Every test says itself which channels there are."""
-    Channel.objects.all().delete()
-    fake.clear()
-    yield
-    fake.clear()
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
-@pytest.fixture(autouse=True)
-def hints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids that were queued for delivery; no broker is needed to see them."""
-    queued: list[str] = []
-
-    def send_task(name: str, args: list[str], **options: Any) -> None:
-        assert name == "notifications.tasks.deliver"
-        queued.extend(args)
-
-    monkeypatch.setattr(outbox.current_app, "send_task", send_task)
-    return queued
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    with receiving() as running:
-        yield running
-
-
-def fake_channel(name: str = "fake", **fields: Any) -> Channel:
-    return Channel.objects.create(name=name, kind="fake", **fields)
-
-
-def webhook(receiver: Receiver) -> Channel:
-    return Channel.objects.create(name="hook", kind="webhook", config={"url": receiver.url})
-
-
-def written(alert: Alert = ALERT) -> Notification:
-    with transaction.atomic():
-        return outbox.write(alert)
-
-
-def state_of(notification: Notification) -> tuple[str, str]:
-    notification.refresh_from_db()
-    return notification.state, notification.reason
+def several(count: int) -> None:
+    """Alerts about so many things."""
+    for number in range(count):
+        conftest.written(replace(ALERT, alert_key=f"container:{number}", container=f"web-{number}"))
 
 
 def test_rollback_takes_the_notification_along(hints: list[str]) -> None:
@@ -101,8 +67,6 @@ def test_broker_that_is_down_harms_nothing(
     notification = written()
     assert "periodic task" in caplog.text
     dispatch.deliver_due(timezone.now())
-    assert state_of(notification) == ("pending", "")
-    dispatch.deliver_due(timezone.now() + dispatch.UNROUTED_AGE)
     assert state_of(notification) == ("sent", "")
 
 
@@ -146,9 +110,11 @@ def test_one_of_many_claimants_gets_it() -> None:
     fake_channel()
     notification = written()
     at = timezone.now()
-    dispatch._route(notification, at)
+    take_in(at)
+    flush_due(at)
+    assert state_of(notification) == ("pending", "")
     readers = [Delivery.objects.get() for _ in range(4)]
-    assert [dispatch._claim(reader, at) for reader in readers] == [True, False, False, False]
+    assert [sending._claim(reader, at) for reader in readers] == [True, False, False, False]
 
 
 class Killed(BaseException):
@@ -166,12 +132,12 @@ def test_killed_between_send_and_record_repeats_with_the_same_id(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch, "_record_sent", die)
+        patch.setattr(outcomes, "_record_sent", die)
         with pytest.raises(Killed):
             dispatch.deliver(str(notification.id))
     dispatch.deliver(str(notification.id))
     assert len(receiver.requests) == 1
-    dispatch.deliver_due(timezone.now() + dispatch.LEASE)
+    dispatch.deliver_due(timezone.now() + sending.LEASE)
     assert receiver.ids == [str(notification.id)] * 2
     assert state_of(notification) == ("sent", "")
     assert Delivery.objects.get().tries == 2
@@ -182,7 +148,7 @@ def test_killed_between_record_and_settle_is_settled(monkeypatch: pytest.MonkeyP
     fake_channel()
     notification = written()
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch, "_settle", lambda _: None)
+        patch.setattr(outcomes, "settle", lambda _: None)
         dispatch.deliver(str(notification.id))
     assert state_of(notification) == ("pending", "")
     dispatch.deliver_due(timezone.now() + LATER)
@@ -235,7 +201,7 @@ def test_given_up_after_a_day() -> None:
     dispatch.deliver(str(notification.id))
     dispatch.deliver_due(timezone.now() + timedelta(hours=25))
     assert state_of(notification) == ("failed", "not delivered on fake")
-    assert "given up after 2 tries" in Delivery.objects.get().error
+    assert "given up after 2 tries" in Delivery.objects.get(notification=notification).error
 
 
 def test_retry_after_is_honoured(receiver: Receiver) -> None:
@@ -261,12 +227,11 @@ def test_one_bad_channel_does_not_keep_the_other(receiver: Receiver) -> None:
 def test_dead_channel_is_left_alone_for_a_while() -> None:
     """Protects the queue: a hundred alerts for a dead receiver cost one timeout a round, not a hundred."""
     fake_channel(config={"fail": "temporary"})
-    for _ in range(5):
-        written()
-    at = timezone.now() + dispatch.UNROUTED_AGE
+    several(5)
+    at = timezone.now()
     assert dispatch.deliver_due(at) == 1
     assert dispatch.deliver_due(at) == 0
-    assert dispatch.deliver_due(at + dispatch.CHANNEL_PAUSE) == 1
+    assert dispatch.deliver_due(at + outcomes.CHANNEL_PAUSE) == 1
     Channel.objects.update(config={}, blocked_until=None)
     assert dispatch.deliver_due(at + LATER) == 5
     assert len(fake.sent()) == 5
@@ -329,9 +294,10 @@ def test_no_transaction_is_open_while_a_channel_sends(monkeypatch: pytest.Monkey
     fake_channel()
     notification = written()
     seen: list[bool] = []
+    of_this_thread = connections["default"]
 
     def send(self: object, message: Message) -> str:
-        seen.append(connection.in_atomic_block)
+        seen.append(of_this_thread.in_atomic_block)
         return "ok"
 
     monkeypatch.setattr(fake.FakeChannel, "send", send)
@@ -374,8 +340,7 @@ def test_notification_that_is_gone_is_no_error() -> None:
 def test_round_ends_in_time() -> None:
     """Protects the period: a long queue is worked off in rounds."""
     fake_channel()
-    for _ in range(3):
-        written()
+    several(3)
     at: datetime = timezone.now() + LATER
     assert dispatch.deliver_due(at, seconds=0) == 0
     assert dispatch.deliver_due(at) == 3

@@ -102,7 +102,7 @@ def test_a_kill_between_note_and_alert_loses_no_alert(monkeypatch: pytest.Monkey
         make_host(name)
     Host.objects.update(state="down")
     with monkeypatch.context() as patch:
-        patch.setattr(oneself, "_begun", lambda _: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(oneself, "_begun", lambda *_: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             oneself.look(NOW)
     oneself.look(NOW)

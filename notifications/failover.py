@@ -1,0 +1,138 @@
+"""Channels that fail: when it began, whom that is told, what their backup takes over, and when they are given up."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from notifications import outbox
+from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.models import ActiveAlert, Channel, Delivery, DeliveryState, Notification
+
+PATIENCE = timedelta(minutes=5)
+"""A channel that has failed for so long is told of, and its backup takes over."""
+GIVE_UP_AFTER = timedelta(days=7)
+"""A channel that has failed for so long is disabled."""
+BATCH = 500
+ALERTNAME = "channel_failing"
+
+logger = logging.getLogger(__name__)
+
+
+def note_success(channel: Channel, now: datetime) -> None:
+    """The channel works; written only where that is news."""
+    if channel.failing_since is None and channel.blocked_until is None:
+        return
+    was_told = _is_told(channel)
+    Channel.objects.filter(pk=channel.pk).update(failing_since=None, blocked_until=None)
+    channel.failing_since = channel.blocked_until = None
+    if was_told:
+        title = f"Channel {channel.name} works again"
+        outbox.write(_alert(channel, AlertLevel.INFO, title, "", AlertKind.RESOLVED))
+
+
+def note_failure(channel: Channel, now: datetime, blocked_until: datetime | None) -> None:
+    """The channel failed; `blocked_until`: it is left alone until then."""
+    if blocked_until is not None:
+        Channel.objects.filter(pk=channel.pk).update(blocked_until=blocked_until)
+        channel.blocked_until = blocked_until
+    if channel.failing_since is None:
+        Channel.objects.filter(pk=channel.pk, failing_since=None).update(failing_since=now)
+        channel.failing_since = now
+
+
+def look_after(now: datetime) -> None:
+    """Tell of channels that have failed for long, let their backups take over, and give up after a week."""
+    for channel in Channel.objects.filter(enabled=True, failing_since__lte=now - PATIENCE).select_related(
+        "backup"
+    ):
+        with transaction.atomic():
+            if not _is_told(channel):
+                _tell(channel)
+            if channel.backup is not None and channel.backup.enabled:
+                _divert(channel, channel.backup, now)
+            if channel.failing_since is not None and channel.failing_since <= now - GIVE_UP_AFTER:
+                _disable(channel, now)
+
+
+def divert_failed(delivery: Delivery, now: datetime) -> None:
+    """A message that a channel refused for good goes to its backup at once, where it has one."""
+    backup = delivery.channel.backup if delivery.channel else None
+    if delivery.message_id is None or backup is None or not backup.enabled:
+        return
+    _hand_over([delivery], backup, now)
+
+
+def _divert(channel: Channel, backup: Channel, now: datetime) -> None:
+    rows = Delivery.objects.filter(channel=channel, state=DeliveryState.PENDING, message__isnull=False)
+    _hand_over(list(rows.order_by("id")[:BATCH]), backup, now)
+
+
+def _hand_over(deliveries: list[Delivery], backup: Channel, now: datetime) -> None:
+    rows = [
+        Delivery(
+            message_id=delivery.message_id,
+            notification_id=delivery.notification_id,
+            channel=backup,
+            channel_name=backup.name,
+            next_try_at=now,
+        )
+        for delivery in deliveries
+    ]
+    Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+    ids = [delivery.pk for delivery in deliveries]
+    Delivery.objects.filter(pk__in=ids).exclude(state=DeliveryState.SENT).update(
+        state=DeliveryState.DIVERTED, answer=f"left to {backup.name}"[:500]
+    )
+
+
+def _disable(channel: Channel, now: datetime) -> None:
+    reason = f"failed for {GIVE_UP_AFTER.days} days, since {channel.failing_since:%Y-%m-%d %H:%M} UTC"
+    Channel.objects.filter(pk=channel.pk).update(enabled=False, disabled_reason=reason)
+    logger.error("channel disabled", extra={"action": "channel_disabled", "channel": channel.name})
+    body = f"{reason}. Correct its settings and enable it again; a test can be sent from its page."
+    title = f"Channel {channel.name} is disabled"
+    outbox.write(_alert(channel, AlertLevel.CRITICAL, title, body))
+
+
+def _tell(channel: Channel) -> None:
+    last = Delivery.objects.filter(channel=channel).exclude(error="").order_by("-id").first()
+    lines = [f"It has not been able to send since {channel.failing_since:%H:%M:%S} UTC."]
+    if last is not None:
+        lines.append(f"Last error: {last.error}")
+    backup = channel.backup
+    lines.append(f"Its messages go to {backup.name}." if backup else "It has no backup: its messages wait.")
+    logger.error("channel is failing", extra={"action": "channel_failing", "channel": channel.name})
+    outbox.write(_alert(channel, AlertLevel.ERROR, f"Channel {channel.name} is failing", "\n".join(lines)))
+
+
+def _key(channel: Channel) -> str:
+    return f"channel:{channel.pk}"
+
+
+def _is_told(channel: Channel) -> bool:
+    """Whether it is being told already: written and not routed yet, or firing."""
+    if channel.failing_since is None:
+        return False
+    key = _key(channel)
+    written = Notification.objects.filter(
+        alert_key=key, kind=AlertKind.FIRING, created_at__gte=channel.failing_since
+    )
+    return written.exists() or ActiveAlert.objects.filter(alert_key=key, ends_at=None).exists()
+
+
+def _alert(
+    channel: Channel, level: AlertLevel, title: str, body: str, kind: AlertKind = AlertKind.FIRING
+) -> Alert:
+    path = f"/admin/notifications/channel/{channel.pk}/change/"
+    return Alert(
+        level=level,
+        title=title,
+        body=body,
+        kind=kind,
+        alert_key=_key(channel),
+        alertname=ALERTNAME,
+        details={"path": path},
+    )

@@ -1,0 +1,287 @@
+"""A group's turn: what is muted, what each channel has been told, and the message that follows.
+
+One transaction a group, its row locked. What is to be sent are delivery rows when it ends; nothing is sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from notifications import messaging, mutes
+from notifications.core.alert import AlertLevel, Outcome
+from notifications.core.dedup import LogEntry as Known
+from notifications.core.flapping import flapping
+from notifications.core.muting import Muted
+from notifications.core.noise import PATIENCE, Tell
+from notifications.core.plan import Audience, Item, Plan, Silent, plan
+from notifications.core.routing import Way
+from notifications.models import (
+    AlertGroup,
+    Channel,
+    Delivery,
+    DeliveryState,
+    GroupMember,
+    LogEntry,
+    Notification,
+    NotificationState,
+)
+from notifications.routes import Tree, load
+
+ROUND = 500
+EVENT_LIFE = timedelta(days=1)
+"""How long an event that is muted is kept for being told after all."""
+SHORTEST = timedelta(seconds=1)
+
+MOVED = Muted("moved", "", "told by another group since its level rose", None)
+Undecided = (NotificationState.PENDING, NotificationState.MUTED, NotificationState.HELD)
+
+
+@dataclass
+class Round:
+    """What all flushes of a round share, each read once and only when asked for."""
+
+    now: datetime
+    tree: Tree = field(default_factory=load)
+    _mutes: mutes.Mutes | None = None
+    _channels: dict[int | None, list[Channel]] = field(default_factory=dict)
+
+    @property
+    def mutes(self) -> mutes.Mutes:
+        if self._mutes is None:
+            self._mutes = mutes.read(self.now)
+        return self._mutes
+
+    def channels(self, receiver_id: int | None) -> list[Channel]:
+        """The enabled channels of a receiver now; of none: all."""
+        if receiver_id not in self._channels:
+            receiver = self.tree.receivers.get(receiver_id) if receiver_id is not None else None
+            found = (
+                receiver.channels_now(self.now) if receiver else list(Channel.objects.filter(enabled=True))
+            )
+            self._channels[receiver_id] = found
+        return self._channels[receiver_id]
+
+    def receiver_name(self, receiver_id: int | None) -> str:
+        receiver = self.tree.receivers.get(receiver_id) if receiver_id is not None else None
+        return receiver.on_duty(self.now).name if receiver else ""
+
+
+@dataclass
+class _Turn:
+    """One group at its turn."""
+
+    group: AlertGroup
+    way: Way | None
+    members: Sequence[GroupMember]
+    items: dict[str, Item]
+    now: datetime
+    told: set[str] = field(default_factory=set)
+    silent: dict[str, Silent] = field(default_factory=dict)
+    messages: list[UUID] = field(default_factory=list)
+
+
+def flush_due(now: datetime, only: Sequence[int] | None = None) -> list[UUID]:
+    """Have every group whose turn has come tell what it has to; return the ids of the messages made.
+
+    `only`: those groups, their turn or not. A group that another process has in hand is left to it, except with `only`.
+    """
+    due = AlertGroup.objects.filter(closed_at=None)
+    due = due.filter(flush_at__lte=now) if only is None else due.filter(pk__in=only)
+    ids = list(due.order_by("flush_at").values_list("pk", flat=True)[:ROUND])
+    if not ids:
+        return []
+    shared = Round(now)
+    return [message for group_id in ids for message in _flush(group_id, shared, wait=only is not None)]
+
+
+def _flush(group_id: int, shared: Round, *, wait: bool) -> list[UUID]:
+    with transaction.atomic():
+        rows = AlertGroup.objects.select_for_update(no_key=True, skip_locked=not wait)
+        group = rows.filter(pk=group_id, closed_at=None).first()
+        if group is None or (not wait and (group.flush_at is None or group.flush_at > shared.now)):
+            return []
+        turn = _look(group, shared)
+        _tell_channels(turn, shared)
+        _record(turn)
+        _close_or_go_on(turn)
+        return turn.messages
+
+
+def _look(group: AlertGroup, shared: Round) -> _Turn:
+    members = list(group.members.select_related("alert").order_by("alert__starts_at", "pk"))
+    way = shared.tree.way_of(group.route_id)
+    timed = shared.mutes.of_way(shared.tree, way) if way else None
+    items = {}
+    for member in members:
+        alert = member.alert
+        muted = MOVED if member.is_moved else timed or shared.mutes.of_alert(alert)
+        items[alert.alert_key] = Item(
+            key=alert.alert_key,
+            level=AlertLevel(alert.level),
+            alertname=alert.alertname,
+            starts_at=alert.starts_at,
+            ends_at=alert.ends_at,
+            outcome=Outcome(alert.outcome),
+            is_event=alert.is_event,
+            acknowledged=alert.acknowledged_at is not None,
+            flaps=_flaps(member, shared.now),
+            muted=muted,
+        )
+    return _Turn(group, way, members, items, shared.now)
+
+
+def _flaps(member: GroupMember, now: datetime) -> str:
+    alert = member.alert
+    if not alert.is_flapping:
+        return ""
+    moments = [datetime.fromisoformat(text) for text in alert.changes]
+    flap = flapping(moments, now, was_flapping=True)
+    if flap is None:
+        return ""
+    return f"flapping, {flap.changes} times in {flap.window.total_seconds() / 60:g} min"
+
+
+def _tell_channels(turn: _Turn, shared: Round) -> None:
+    """Plan for each channel; channels that are told the same share a message."""
+    entries = {entry.channel_id: entry for entry in turn.group.log.select_related("channel")}
+    receiver_id = turn.way.receiver_id if turn.way else None
+    current = {channel.pk: channel for channel in shared.channels(receiver_id)} if turn.way else {}
+    if not current:
+        turn.silent |= {key: Silent("its route has no enabled channel", final=True) for key in turn.items}
+    owed = {pk: entry.channel for pk, entry in entries.items() if pk not in current and entry.channel.enabled}
+    plans: dict[frozenset[str], list[tuple[Channel, Plan]]] = {}
+    for pk, channel in (current | owed).items():
+        items = [item for item in turn.items.values() if pk in current or not item.fires]
+        made = _plan(turn, channel, entries.get(pk), items, is_owed=pk in owed)
+        if made.is_repeat and _is_waiting(turn.group, channel):
+            continue
+        _remember(turn, channel, entries.get(pk), made)
+        if made.send:
+            plans.setdefault(made.told, []).append((channel, made))
+    for told, planned in plans.items():
+        _write(turn, told, planned, shared.receiver_name(receiver_id))
+
+
+def _is_waiting(group: AlertGroup, channel: Channel) -> bool:
+    """Whether the channel has not even been sent what would be repeated."""
+    waiting = Delivery.objects.filter(message__group=group, channel=channel, state=DeliveryState.PENDING)
+    return waiting.exists()
+
+
+def _plan(
+    turn: _Turn, channel: Channel, entry: LogEntry | None, items: Sequence[Item], *, is_owed: bool
+) -> Plan:
+    """`is_owed`: the channel is no longer on this way and is told ends only of what it was told."""
+    known = Known(frozenset(entry.firing), frozenset(entry.resolved), entry.sent_at) if entry else None
+    if is_owed and known is not None:
+        keys = {token.rpartition("@")[0] for token in known.firing}
+        items = [item for item in items if item.key in keys]
+    audience = Audience(AlertLevel(channel.min_level), Tell(channel.tell), channel.send_resolved)
+    repeat = turn.way.repeat_interval if turn.way else timedelta.max
+    made = plan(items, audience, known, repeat, turn.now)
+    for key, silent in (made.silent or {}).items():
+        if key not in turn.silent or turn.silent[key].final:
+            turn.silent[key] = silent
+    turn.told |= made.told
+    return made
+
+
+def _remember(turn: _Turn, channel: Channel, entry: LogEntry | None, made: Plan) -> None:
+    if made.entry is None:
+        return
+    fields = {
+        "firing": sorted(made.entry.firing),
+        "resolved": sorted(made.entry.resolved),
+        "sent_at": made.entry.sent_at,
+    }
+    if entry is None:
+        LogEntry.objects.create(group=turn.group, channel=channel, **fields)
+    else:
+        LogEntry.objects.filter(pk=entry.pk).update(**fields)
+
+
+def _write(turn: _Turn, told: frozenset[str], planned: Sequence[tuple[Channel, Plan]], receiver: str) -> None:
+    alerts = [member.alert for member in turn.members if member.alert.alert_key in told]
+    flaps = [turn.items[key].flaps for key in sorted(told) if turn.items[key].flaps]
+    reason = "; ".join(dict.fromkeys([planned[0][1].reason, *flaps[:3]]))
+    message = messaging.write(
+        notifications=[alert.notification_id for alert in alerts],
+        lead=messaging.lead_of(alerts).notification_id,
+        channels=[channel for channel, _ in planned],
+        now=turn.now,
+        group=turn.group,
+        receiver=receiver,
+        reason=reason,
+    )
+    turn.messages.append(message)
+
+
+def _record(turn: _Turn) -> None:
+    """Say of every notification what became of it."""
+    fresh = [
+        member.pk for member in turn.members if member.alert.alert_key in turn.told and member.told_at is None
+    ]
+    GroupMember.objects.filter(pk__in=fresh).update(told_at=turn.now)
+    told = [member.alert for member in turn.members if member.alert.alert_key in turn.told]
+    if told:
+        keys = [alert.alert_key for alert in told]
+        older = Notification.objects.filter(
+            alert_key__in=keys, route_at=None, state__in=Undecided, items=None
+        )
+        older.exclude(pk__in=[alert.notification_id for alert in told]).update(
+            state=NotificationState.MERGED, reason="told together with a newer one about the same thing"
+        )
+        Notification.objects.filter(pk__in=[alert.notification_id for alert in told]).filter(
+            state__in=(NotificationState.MUTED, NotificationState.HELD)
+        ).update(state=NotificationState.PENDING, reason="")
+    reasons: dict[tuple[str, str], list[UUID]] = {}
+    for member in turn.members:
+        silent = turn.silent.get(member.alert.alert_key)
+        if member.alert.alert_key not in turn.told and silent is not None and not member.is_moved:
+            state = _state_of(silent)
+            reasons.setdefault((state, silent.reason[:500]), []).append(member.alert.notification_id)
+    for (state, reason), ids in reasons.items():
+        untold = Notification.objects.filter(pk__in=ids, state__in=Undecided, items=None)
+        untold.update(state=state, reason=reason)
+
+
+def _state_of(silent: Silent) -> str:
+    if silent.for_digest:
+        return NotificationState.HELD
+    return NotificationState.SKIPPED if silent.final else NotificationState.MUTED
+
+
+def _close_or_go_on(turn: _Turn) -> None:
+    """What has ended leaves the group, which closes when it is empty; else it has its next turn."""
+    leaving = [member.pk for member in turn.members if _leaves(turn, member)]
+    GroupMember.objects.filter(pk__in=leaving).delete()
+    group = turn.group
+    group.flushed_at = turn.now
+    if len(leaving) == len(turn.members) or turn.way is None:
+        group.closed_at, group.flush_at = turn.now, None
+        GroupMember.objects.filter(group=group).delete()
+    else:
+        group.flush_at = turn.now + max(turn.way.group_interval, SHORTEST)
+        held = [key for key, silent in turn.silent.items() if silent.waits and key not in turn.told]
+        group.flush_at = min([group.flush_at, *(turn.items[key].starts_at + PATIENCE for key in held)])
+    group.save(update_fields=["flushed_at", "flush_at", "closed_at"])
+
+
+def _leaves(turn: _Turn, member: GroupMember) -> bool:
+    item = turn.items[member.alert.alert_key]
+    if item.is_event:
+        return item.key in turn.told or item.starts_at <= turn.now - EVENT_LIFE or _is_final(turn, item)
+    return not item.fires
+
+
+def _is_final(turn: _Turn, item: Item) -> bool:
+    silent: Mapping[str, Silent] = turn.silent
+    return item.key in silent and silent[item.key].final
+
+
+__all__ = ["Round", "flush_due"]

@@ -1,0 +1,257 @@
+"""The way in: what was written is folded into what is firing, and put into the groups of the routes that it takes.
+
+One process at a time routes (the root route's row is locked for as long), so that the begin and the end of one thing
+are taken in their order. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from notifications.core.alert import AlertKind, AlertLevel
+from notifications.core.flapping import flapping
+from notifications.core.labels import labels_of
+from notifications.core.routing import Way, group_key, group_labels
+from notifications.models import ActiveAlert, AlertGroup, GroupMember, Notification, NotificationState, Route
+from notifications.routes import Tree, load, root
+
+BATCH = 500
+CHANGES_KEPT = 40
+ENDED_ALREADY = "its end has been told already"
+GRAVER = "a graver alert about the same thing fires"
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """A group that something of the batch joins, and when the first of that began."""
+
+    way: Way
+    labels: dict[str, str]
+    begun: datetime
+
+
+@dataclass
+class _Batch:
+    """What is being taken in: the alerts by their key, and what is new."""
+
+    now: datetime
+    tree: Tree
+    alerts: dict[str, ActiveAlert]
+    changed: dict[str, ActiveAlert] = field(default_factory=dict)
+    groups: dict[str, _Joined] = field(default_factory=dict)
+    members: dict[str, list[str]] = field(default_factory=dict)
+    urgent: set[str] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
+    skipped: dict[str, list[UUID]] = field(default_factory=dict)
+
+
+def take_in(now: datetime, only: Notification | None = None) -> list[int]:
+    """Route what is due, at most a batch; return the ids of the groups that something critical has joined.
+
+    `only`: just this notification, and what else waits about the same thing.
+    """
+    with transaction.atomic():
+        Route.objects.select_for_update(no_key=True).get(pk=root().pk)
+        rows = list(_due(now, only))
+        if not rows:
+            return []
+        batch = _Batch(now, load(), _alerts_of(rows))
+        for row in rows:
+            _fold(batch, row)
+        _save_alerts(batch)
+        urgent = _join_groups(batch)
+        _mark_routed(batch, rows)
+        return urgent
+
+
+def _due(now: datetime, only: Notification | None) -> Iterable[Notification]:
+    due = Notification.objects.filter(route_at__lte=now)
+    if only is not None:
+        same = Q(pk=only.pk)
+        if only.alert_key:
+            same |= Q(alert_key=only.alert_key)
+        due = due.filter(same)
+    return due.order_by("created_at", "id")[:BATCH]
+
+
+def key_of(row: Notification) -> str:
+    """What an alert is told apart by; an event is a thing by itself."""
+    return f"event:{row.pk}" if row.is_event or not row.alert_key else row.alert_key
+
+
+def _alerts_of(rows: Sequence[Notification]) -> dict[str, ActiveAlert]:
+    keys = {key_of(row) for row in rows}
+    return {alert.alert_key: alert for alert in ActiveAlert.objects.filter(alert_key__in=keys)}
+
+
+def _fold(batch: _Batch, row: Notification) -> None:
+    """Change the alert by what the notification says, and note which groups it joins."""
+    key = key_of(row)
+    alert = batch.alerts.get(key)
+    if row.kind == AlertKind.RESOLVED:
+        if alert is not None and alert.ends_at is not None:
+            batch.skipped.setdefault(ENDED_ALREADY, []).append(row.pk)
+            return
+        if alert is not None and alert.pk:
+            batch.alerts[key] = batch.changed[key] = _ended(alert, row)
+            batch.ended.add(alert.pk)
+            return
+        alert = _ended(alert or _begun(row, key), row)
+    elif alert is None or alert.ends_at is not None:
+        alert = _again(alert, row, key)
+    elif not _rises(alert, row):
+        batch.skipped.setdefault(GRAVER, []).append(row.pk)
+        return
+    batch.alerts[key] = batch.changed[key] = alert
+    _note_groups(batch, alert)
+
+
+def _begun(row: Notification, key: str) -> ActiveAlert:
+    return ActiveAlert(
+        alert_key=key,
+        notification=row,
+        alertname=row.alertname,
+        level=row.level,
+        outcome=row.outcome,
+        labels=labels_of(row.alert()),
+        depends_on=row.depends_on,
+        is_event=row.is_event or not row.alert_key,
+        starts_at=row.created_at,
+        tenant_id=row.tenant_id,
+    )
+
+
+def _again(alert: ActiveAlert | None, row: Notification, key: str) -> ActiveAlert:
+    """A begin; what was there before under the same key counts for flapping only."""
+    begun = _begun(row, key)
+    if alert is not None:
+        begun.pk = alert.pk
+        begun.changes, begun.is_flapping = alert.changes, alert.is_flapping
+    _note_change(begun, row.created_at)
+    return begun
+
+
+def _rises(alert: ActiveAlert, row: Notification) -> bool:
+    """News of what fires already: the level never falls while it does, and what was acknowledged rises unacknowledged."""
+    before, after = AlertLevel(alert.level), AlertLevel(row.level)
+    if not after.reaches(before):
+        return False
+    if before is not after:
+        alert.acknowledged_at, alert.acknowledged_by = None, ""
+    alert.notification, alert.level = row, row.level
+    alert.alertname, alert.outcome = row.alertname, row.outcome
+    alert.labels, alert.depends_on = labels_of(row.alert()), row.depends_on
+    return True
+
+
+def _ended(alert: ActiveAlert, row: Notification) -> ActiveAlert:
+    alert.ends_at, alert.outcome, alert.notification = row.created_at, row.outcome, row
+    return alert
+
+
+def _note_change(alert: ActiveAlert, at: datetime) -> None:
+    alert.changes = [*alert.changes, at.isoformat()][-CHANGES_KEPT:]
+    moments = [datetime.fromisoformat(text) for text in alert.changes]
+    alert.is_flapping = flapping(moments, at, was_flapping=alert.is_flapping) is not None
+
+
+def _note_groups(batch: _Batch, alert: ActiveAlert) -> None:
+    """Every group that the alert's labels lead to, and no other that something earlier in the batch led to."""
+    keys = []
+    for way in batch.tree.ways(alert.labels):
+        key = group_key(way, alert.labels)
+        batch.groups.setdefault(key, _Joined(way, group_labels(way, alert.labels), alert.starts_at))
+        keys.append(key)
+        if alert.ends_at is None and alert.level == AlertLevel.CRITICAL:
+            batch.urgent.add(key)
+    batch.members[alert.alert_key] = keys
+
+
+_ALERT_FIELDS = [field.name for field in ActiveAlert._meta.concrete_fields if not field.primary_key]
+
+
+def _save_alerts(batch: _Batch) -> None:
+    changed = list(batch.changed.values())
+    ActiveAlert.objects.bulk_update([alert for alert in changed if alert.pk], _ALERT_FIELDS, batch_size=BATCH)
+    new = [alert for alert in changed if not alert.pk]
+    ActiveAlert.objects.bulk_create(new)
+
+
+def _join_groups(batch: _Batch) -> list[int]:
+    """Find or make the groups and add the members. The groups are locked first, so that none closes meanwhile."""
+    pairs = [(key, batch.alerts[name]) for name, keys in batch.members.items() for key in keys]
+    keys = sorted({key for key, _ in pairs})
+    there = {group.key: group for group in _open_groups(keys, batch.ended)}
+    missing = [_new_group(key, batch.groups[key], batch.now) for key in keys if key not in there]
+    AlertGroup.objects.bulk_create(missing)
+    groups = there | {group.key: group for group in missing}
+    members = [GroupMember(group=groups[key], alert=alert) for key, alert in pairs]
+    GroupMember.objects.bulk_create(members, ignore_conflicts=True, batch_size=BATCH)
+    _move_on({(groups[key].pk, alert.pk) for key, alert in pairs})
+    _hasten(batch, list(there.values()))
+    return [groups[key].pk for key in sorted(batch.urgent) if key in groups]
+
+
+def _move_on(joined: set[tuple[int, int]]) -> None:
+    """What leads elsewhere since its labels changed is told there; where it was told before, its end will be too."""
+    ids = {alert_id for _, alert_id in joined}
+    there = GroupMember.objects.filter(alert__in=ids, group__closed_at=None)
+    stay: list[GroupMember] = []
+    leave: list[GroupMember] = []
+    for member in there:
+        pair = (member.group_id, member.alert_id)
+        (stay if pair in joined else leave).append(member)
+    GroupMember.objects.filter(pk__in=[each.pk for each in stay if each.is_moved]).update(is_moved=False)
+    GroupMember.objects.filter(pk__in=[each.pk for each in leave if each.told_at is None]).delete()
+    GroupMember.objects.filter(pk__in=[each.pk for each in leave]).update(is_moved=True)
+
+
+def _open_groups(keys: Sequence[str], ended: Iterable[int]) -> list[AlertGroup]:
+    """Those of the keys, and those that an alert which has ended is in."""
+    of_ended = GroupMember.objects.filter(alert__in=list(ended)).values("group")
+    rows = AlertGroup.objects.select_for_update(no_key=True).filter(closed_at=None)
+    return list(rows.filter(Q(key__in=keys) | Q(pk__in=of_ended)).order_by("key"))
+
+
+def _new_group(key: str, joined: _Joined, now: datetime) -> AlertGroup:
+    return AlertGroup(
+        route_id=joined.way.route_id,
+        route_name=" / ".join(joined.way.names)[:300],
+        key=key,
+        labels=joined.labels,
+        created_at=now,
+        flush_at=joined.begun + joined.way.group_wait,
+    )
+
+
+def _hasten(batch: _Batch, groups: Sequence[AlertGroup]) -> None:
+    """What is critical does not wait for the group's turn; all else waits no longer than the group's interval."""
+    moved = []
+    for group in groups:
+        way = batch.groups[group.key].way if group.key in batch.groups else batch.tree.way_of(group.route_id)
+        interval = way.group_interval if way else timedelta(0)
+        turn = max(batch.now, group.flushed_at + interval) if group.flushed_at else group.flush_at
+        wanted = batch.now if group.key in batch.urgent else turn
+        if wanted is not None and (group.flush_at is None or wanted < group.flush_at):
+            group.flush_at = wanted
+            moved.append(group)
+    AlertGroup.objects.bulk_update(moved, ["flush_at"], batch_size=BATCH)
+
+
+def _mark_routed(batch: _Batch, rows: Sequence[Notification]) -> None:
+    ids = [row.pk for row in rows]
+    Notification.objects.filter(pk__in=ids).update(route_at=None)
+    for reason, skipped in batch.skipped.items():
+        Notification.objects.filter(pk__in=skipped).update(state=NotificationState.SKIPPED, reason=reason)
+
+
+def forget_ended(now: datetime, after: timedelta = timedelta(days=1)) -> int:
+    """Drop what ended long ago and is in no group any more; return how many."""
+    gone = ActiveAlert.objects.filter(ends_at__lte=now - after, memberships=None)
+    return gone.delete()[0]
