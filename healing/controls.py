@@ -99,8 +99,8 @@ class Controls:
         """Whose this container is: its own tenant, else its project's, else its host's."""
         host = self._hosts.get(placed.host_id)
         project = self._projects.get(placed.project_id or 0)
-        tenant_id = placed.tenant_id or (project and project.tenant_id) or (host and host.tenant_id)
-        return self.tenant(tenant_id)
+        owners = (placed, project, host)
+        return self.tenant(next((each.tenant_id for each in owners if each and each.tenant_id), None))
 
     def tenant(self, tenant_id: int | None) -> Tenant | None:
         return self._tenants.get(tenant_id or 0)

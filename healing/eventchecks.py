@@ -11,11 +11,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from healing.models import Container
 from healing.pipeline import check
 from healing.pipeline.warm import warm_up
+from healing.store import refusals
 from healing.tasks import check_now, reach_broker, send_next
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class EventChecks:
             queue = "" if settings.EMBEDDED else container.host.queue
             for following in check.check_some(container.host_id, [container.pk], by_event=True):
                 send_next(following, early=True, queue=queue)
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
+            refusals.note(error)
             extra = {"action": "event_check_failed", "container": container.name}
             logger.warning("not checked, the next sweep will: %s", error, extra=extra)
         except Exception:

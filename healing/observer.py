@@ -1,8 +1,8 @@
 """The dead-man's switch: whoever is alive watches the others, and tells itself, past all that may have failed.
 
 One thread reads the signs of life and tells. Another sees whether that one still gets answers from the database, and
-tells that it does not through the channels that were read before. Any number of observers tell a thing once: with the
-database by a conditional UPDATE, without it by giving it the same id.
+whether it has room, and tells that it does not through the channels that were read before. Any number of observers tell
+a thing once: with the database by a conditional UPDATE, without it by giving it the same id.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from healing.models import Trouble
 from healing.pipeline import alert_details, deadletters, liveness, poison
 from healing.pipeline.brokercheck import broker_error
 from healing.pipeline.heartbeat import ping_if_due
-from healing.store import hosts, signs
+from healing.store import hosts, refusals, signs
 from healing.store.clock import db_now
 from notifications import direct
 from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
@@ -61,7 +61,7 @@ class Observer:
         reader = threading.Thread(target=self._read, args=(stop,), name="observer", daemon=True)
         reader.start()
         while not stop.wait(1.0):
-            self._silence.look(time.monotonic())
+            self._silence.look(time.monotonic(), refusals.lasting(time.monotonic()))
 
     def _read(self, stop: threading.Event) -> None:
         while not stop.wait(EVERY):
@@ -69,7 +69,9 @@ class Observer:
             try:
                 self._broker.ask()
                 self.look()
+                refusals.ask_for_room()
             except (DatabaseError, InterfaceError) as error:
+                refusals.note(error)
                 logger.warning("database: %s", error, extra={"action": "observer_database"})
             except Exception:
                 logger.exception("observer failed", extra={"action": "observer_failed"})
@@ -95,7 +97,7 @@ class Observer:
         before, self._looked = self._looked or now, now
         if self._watch is None or now < before - timedelta(seconds=BLIND):
             self._watch = Watch(now)
-        was_broken = self._silence.was_broken(time.monotonic(), now)
+        was_broken = self._silence.was_broken(time.monotonic(), now, refusals.lasting(time.monotonic()))
         if was_broken or now - before >= timedelta(seconds=BLIND):
             self._watch.could_not_see(now)
         self._silence.answered(time.monotonic())
@@ -199,7 +201,10 @@ def _tell_apart(written: Notification | None, now: datetime) -> None:
 
 
 class Silence:
-    """The database's silence: how long it lasts, and what there is to tell of it when nothing can be read."""
+    """The database's silence: how long it lasts, and what there is to tell of it when nothing can be read.
+
+    Silence, too, is that it answers and lets nothing be written: `refusal` is what it says then (`store.refusals`).
+    """
 
     def __init__(self) -> None:
         self._answered = time.monotonic()
@@ -210,33 +215,38 @@ class Silence:
 
     def answered(self, at: float) -> None:
         """The database has just answered; now and then, what there may be to tell is read. `at`: a steady clock's seconds."""
-        if self._read_at is None or at - self._read_at >= _REREAD:
+        if self._told is None and (self._read_at is None or at - self._read_at >= _REREAD):
             self._channels = direct.enabled_channels()
             self._episode = Trouble.objects.filter(key=f"{DOWN}{liveness.DATABASE}").count()
             self._read_at = at
         self._answered = at
 
-    def look(self, at: float) -> None:
+    def look(self, at: float, refusal: str = "") -> None:
         """Tell of it once, when it has lasted. Touches no database."""
-        if self._read_at is None or self._told or at - self._answered < SILENT.total_seconds():
+        if self._read_at is None or self._told:
             return
-        self._told = message = self._message()
+        if not refusal and at - self._answered < SILENT.total_seconds():
+            return
+        self._told = message = self._message(refusal)
         logger.critical(message.alert.title, extra={"action": "part_silent", "part": liveness.DATABASE})
         direct.tell_without_database(message, self._channels)
 
-    def was_broken(self, at: float, now: datetime) -> bool:
+    def was_broken(self, at: float, now: datetime, refusal: str = "") -> bool:
         """The database answers: whether it had not for so long that nobody could leave signs. What was told is recorded."""
         lasted = at - self._answered
         self._answered = at
+        if refusal:
+            return True
         if self._told is not None:
             self._back(self._told, now)
             self._told = self._read_at = None
         return lasted >= BLIND
 
-    def _message(self) -> Message:
-        part = liveness.database(None)
-        body = f"No answer for {SILENT.total_seconds():.0f} s. {part.advice}"
-        details = {"cause": part.what, "next": part.advice}
+    def _message(self, refusal: str) -> Message:
+        part = liveness.full_database() if refusal else liveness.database(None)
+        said = f"It says: {refusal}." if refusal else f"No answer for {SILENT.total_seconds():.0f} s."
+        body = f"{said} {part.advice}"
+        details = {"cause": part.what, "evidence": [refusal] if refusal else [], "next": part.advice}
         alert = _alert(AlertLevel.CRITICAL, part.what, body, part.name, details=details)
         return Message(str(self._id("")), timezone.now(), alert)
 

@@ -22,7 +22,7 @@ from django.utils import timezone
 from healing.observer import Observer
 from healing.pipeline import stages, sweep
 from healing.pipeline.warm import warm_up
-from healing.store import heals, hosts, signs, worker_signs
+from healing.store import heals, hosts, refusals, signs, worker_signs
 from healing.store.clock import db_now
 from healing.store.heals import Next
 from notifications import dispatch
@@ -174,6 +174,7 @@ class _Threads(Generic[K]):
             close_old_connections()
             work()
         except (DatabaseError, InterfaceError) as error:
+            refusals.note(error)
             logger.warning("database: %s", error, extra={"action": "sweep_database"})
         except Exception:
             logger.exception("sweeper failed", extra={"action": "sweep_failed"})
@@ -200,6 +201,7 @@ def run(queues: Collection[str], stop: threading.Event, *, few: bool = False) ->
         try:
             sweeper.step()
         except (DatabaseError, InterfaceError) as error:
+            refusals.note(error)
             logger.warning("database: %s", error, extra={"action": "sweep_database"})
         except Exception:
             # Who stands in for all the others goes on, whatever one round has met.

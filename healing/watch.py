@@ -1,6 +1,7 @@
 """Engine event streams: hints within milliseconds, and the marks that only events can give.
 
-A thread for each host holds the stream, reconnects where it left off, and has everything looked at after a gap.
+A thread for each host holds the stream, reconnects where it left off, and has everything looked at after a gap. While
+the database is away the stream is held (`healing.kept_stream`), and what came is worked off when it is back.
 Nothing depends on it: polling goes on beneath and finds the same failures, later.
 """
 
@@ -8,35 +9,28 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.db import (
-    DatabaseError,
-    InterfaceError,
-    OperationalError,
-    close_old_connections,
-    connection,
-)
-from django.db.models import Q
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
-from healing.core.errors import ConfigError, ContainerNotFound, EngineUnreachable, PluginError
+from healing.core.errors import ConfigError, EngineUnreachable, PluginError
 from healing.core.events import HINTS, StreamMemory, remember, shutdown_began
-from healing.core.lifecycle import is_stop_signal
 from healing.core.ports import Engine
-from healing.core.types import SHARED_NETWORK, Event, EventKind, Snapshot, Summary
+from healing.core.types import Event, EventKind
 from healing.engines import introduced, open_engine
+from healing.kept_stream import KeptStream
 from healing.models import Container, Host
 from healing.pipeline import hosts as host_stage
 from healing.pipeline.comeback import Comeback
 from healing.pipeline.engines import config_of
-from healing.registration.adoption import adopt, is_set_aside, stable_name, wanted
-from healing.registration.learning import learn_host
-from healing.store import heals, hosts, statuses
+from healing.pipeline.event_marks import container_of, is_our_doing, mark
+from healing.registration.watching import register_started, register_wanted
+from healing.store import hosts, refusals, statuses
 from healing.store.clock import db_now
-from healing.store.durability import settles_now
 from healing.tasks import check_now
 
 logger = logging.getLogger(__name__)
@@ -46,6 +40,8 @@ CURSOR_EVERY = timedelta(seconds=1)
 RELIST_IN = timedelta(seconds=1)
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
+FIRST_ASK, LONGEST_ASK = 0.1, 3.0
+"""Pauses until the database is asked again, in seconds; in between an eighth of the time for which it has been away."""
 
 
 def _check_by_broker(container: Container) -> None:
@@ -71,6 +67,8 @@ class HostWatcher:
         self._kept_since: datetime | None = None
         self._since: datetime | None = None
         self._forget = False
+        self._away_since: float | None = None
+        self._behind: int | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch-{host.name}", daemon=True)
 
     @property
@@ -107,9 +105,9 @@ class HostWatcher:
             try:
                 if self._hold_stream():
                     pause = FIRST_PAUSE
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 self._forget = True
-                logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
+                self._say_database(error)
             except Exception:
                 logger.exception("watcher failed", extra={"action": "watch_failed", "host": self.name})
             self.connected.clear()
@@ -120,9 +118,9 @@ class HostWatcher:
     def _hold_stream(self) -> bool:
         """Follow the stream until it breaks; True where it had been connected."""
         host = Host.objects.get(pk=self.host_id)
+        self._away_since = self._behind = None
         if self._forget:
-            # A database that crashed may have lost the newest marks, and with them the cursor that went past their events.
-            self._cursor = self._cursor_saved = host.last_event_at
+            self._believe_cursor(host)
             self._forget = False
         try:
             self._engine = engine = open_engine(self.config)
@@ -130,26 +128,97 @@ class HostWatcher:
         except (PluginError, ConfigError) as error:
             host_stage.lost(host, str(error), db_now())
             return False
+        kept: KeptStream | None = None
         try:
-            self._begin(host, engine, info.version, latency)
-            events = engine.events(self._cursor, IDLE_TIMEOUT)
+            since = self._begin(host, engine, info.version, latency)
+            events = engine.events(since, IDLE_TIMEOUT)
             if self._stop.is_set():
                 # Told to stop while connecting: this stream is one that `stop` could not close.
                 return True
-            for event in events:
-                self._take(host, engine, event)
-                if self._stop.is_set():
-                    break
+            kept = KeptStream(events, since, self.name).start()
+            self._follow(host, engine, kept)
         except EngineUnreachable as error:
             self.connected.clear()
             if not self._stop.is_set():
-                self._broken(host, str(error))
+                self._broken(host, str(error), kept.ended_ago if kept is not None else 0.0)
         finally:
             engine.close()
         return True
 
-    def _begin(self, host: Host, engine: Engine, version: str, latency: float | None = None) -> None:
-        """Connected: what is new is registered, and everything is looked at once the replay has been taken in."""
+    def _follow(self, host: Host, engine: Engine, kept: KeptStream) -> None:
+        """Work off what comes, until the stream ends."""
+        while not self._stop.is_set():
+            try:
+                if self._behind == 0:
+                    self._caught_up(kept)
+                event = kept.next()
+                if event is None:
+                    return
+                self._take(host, engine, event)
+                kept.done()
+                self._behind = self._behind - 1 if self._behind else None
+            except (OperationalError, InterfaceError) as error:
+                self._say_database(error)
+                if not self._regain(kept):
+                    return
+
+    def _regain(self, kept: KeptStream) -> bool:
+        """Wait for the database, and go back to where it is; False where the stream is to be opened anew.
+
+        Sweeps see no sign of this watcher before all is worked off: until then they do not conclude from a missing
+        stop signal that nobody has stopped a container.
+        """
+        self.connected.clear()
+        self._cursor_saved = self._cursor  # what others would flush may be of events that were lost
+        host = self._wait_for_database()
+        if host is None:
+            return False
+        self._believe_cursor(host)
+        if not kept.go_back(self._cursor):
+            self._forget = True
+            return False
+        self._behind = kept.waiting
+        return True
+
+    def _wait_for_database(self) -> Host | None:
+        """The host's row once it can be read, and the sign is set back; None where told to stop."""
+        self._away_since = began = self._away_since or time.monotonic()
+        while True:
+            away = time.monotonic() - began
+            if self._stop.wait(min(FIRST_ASK + away / 8, LONGEST_ASK)):
+                return None
+            close_old_connections()
+            with suppress(OperationalError, InterfaceError):
+                host = Host.objects.get(pk=self.host_id)
+                hosts.beat(self.sign, db_now() - hosts.WATCHER_FRESH)
+                # There was no gap; a database that crashed may have lost since when.
+                Host.objects.filter(pk=host.pk).update(stream_since=self._since)
+                return host
+
+    def _caught_up(self, kept: KeptStream) -> None:
+        """What the database's absence has left is worked off: from now on all is as if it had not been away."""
+        now = db_now()
+        statuses.look_soon(self.host_id, now)
+        hosts.sooner(self.host_id, now)
+        if not kept.has_ended:
+            hosts.beat(self.sign, now)
+            self.connected.set()
+        self._away_since = self._behind = None
+        logger.info("caught up", extra={"action": "watch_caught_up", "host": self.name})
+
+    def _believe_cursor(self, host: Host) -> None:
+        """A database that crashed may have lost the newest marks, and with them the cursor that went past their events."""
+        self._cursor = self._cursor_saved = host.last_event_at
+
+    def _say_database(self, error: Exception) -> None:
+        refusals.note(error)
+        logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
+
+    def _begin(self, host: Host, engine: Engine, version: str, latency: float | None = None) -> datetime:
+        """Connected: what is new is registered, and everything is looked at once the replay has been taken in.
+
+        From when on events are to be asked for.
+        """
         now = db_now()
         host_stage.back(host, now)
         self._memory, self._comeback = StreamMemory(), Comeback(engine, now)
@@ -166,8 +235,9 @@ class HostWatcher:
         statuses.look_soon(host.pk, now + RELIST_IN)
         hosts.sooner(host.pk, now + RELIST_IN)
         logger.info("watching events", extra={"action": "watch_connected", "host": self.name})
+        return since
 
-    def _broken(self, host: Host, error: str) -> None:
+    def _broken(self, host: Host, error: str, ended_ago: float) -> None:
         """The stream has ended. Is the engine gone, and did it stop its containers as it went?"""
         try:
             probe = open_engine(replace(self.config, timeout=2.0))
@@ -177,7 +247,7 @@ class HostWatcher:
         except PluginError as gone:
             error = str(gone)
         now = db_now()
-        began = shutdown_began(self._memory, now)
+        began = shutdown_began(self._memory, now - timedelta(seconds=ended_ago))
         if began is not None and statuses.any_spared(host.pk):
             began = None
         host_stage.lost(host, error, now, killed_since=began)
@@ -193,14 +263,14 @@ class HostWatcher:
             if self._comeback is not None:
                 self._comeback.lived_on = True
         self._kept_since = None
-        container = _container_of(host, event)
+        container = container_of(host, event)
         self._memory = remember(self._memory, event, container.stop_signal if container else "")
         if container is None:
             if event.kind is EventKind.START:
                 self._register(host, engine, event)
         else:
-            _mark(container, event, self._comeback)
-            if event.kind in HINTS and container.monitored and not _is_our_doing(container, event):
+            mark(container, event, self._comeback)
+            if event.kind in HINTS and container.monitored and not is_our_doing(container, event):
                 self._check(container)
         self._save_cursor(host, event.at)
 
@@ -226,102 +296,3 @@ class HostWatcher:
         if self._cursor is not None and self._cursor != self._cursor_saved:
             Host.objects.filter(pk=self.host_id).update(last_event_at=self._cursor)
             self._cursor_saved = self._cursor
-
-
-def _container_of(host: Host, event: Event) -> Container | None:
-    """By engine id; a container that was recreated is known by its name."""
-    name = stable_name(event.name, event.labels)
-    rows = list(Container.objects.filter(Q(engine_id=event.container_id) | Q(name=name), host=host))
-    for row in rows:
-        row.host = host
-    return next((row for row in rows if row.engine_id == event.container_id), rows[0] if rows else None)
-
-
-def _mark(container: Container, event: Event, comeback: Comeback | None) -> None:
-    if event.kind is EventKind.UNPAUSE:
-        statuses.mark(container.pk, unpaused_at=event.at)
-    elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event):
-        by_engine = comeback is not None and comeback.ended(container.pk, event.at)
-        with settles_now():
-            if by_engine:
-                statuses.mark(container.pk, interrupted_at=event.at)
-            else:
-                statuses.mark(container.pk, stop_signal_at=event.at)
-
-
-def _is_our_doing(container: Container, event: Event) -> bool:
-    """A death or a start that our own restart has just caused: its heal looks by itself, and a check would be in its way."""
-    caused = event.kind in (EventKind.DIE, EventKind.START)
-    return caused and heals.our_call_covers(container.pk, event.at, slack=0.0)
-
-
-def _is_somebodys_stop(container: Container, event: Event) -> bool:
-    if event.container_id != container.engine_id or not is_stop_signal(event.signal, container.stop_signal):
-        return False
-    return not heals.our_call_covers(container.pk, event.at)
-
-
-def register_wanted(host: Host, engine: Engine) -> list[Container]:
-    """Register every container of the engine that is to be supervised and is not known yet."""
-    modes = dict(Container.objects.filter(host=host).values_list("engine_id", "network_mode"))
-    added, listed = [], engine.list()
-    names = {summary.name for summary in listed}
-    for summary in listed:
-        if summary.id in modes:
-            _note_shared_network(host, summary, modes[summary.id])
-            continue
-        if is_set_aside(summary.name, summary.labels, names):
-            continue
-        why = wanted(host, summary.labels)
-        if why is None:
-            continue
-        try:
-            added.append(adopt(host, engine.inspect(summary.id), why))
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            _not_registered(summary.name, error)
-    learn_host(host.pk)
-    return added
-
-
-def _note_shared_network(host: Host, summary: Summary, noted: str) -> None:
-    """For containers that were registered before this was noted."""
-    mode = summary.network_mode[:300]
-    if mode.startswith(SHARED_NETWORK) and mode != noted:
-        Container.objects.filter(host=host, engine_id=summary.id).update(network_mode=mode)
-
-
-def _not_registered(name: str, error: Exception) -> None:
-    """One container that cannot be registered must not cost its host the stream: the others go on."""
-    extra = {"action": "not_registered", "container": name}
-    if isinstance(error, ContainerNotFound):
-        logger.debug("gone before it was registered", extra=extra)
-    else:
-        logger.error("cannot be registered: %s", error, extra=extra, exc_info=error)
-
-
-def register_started(host: Host, engine: Engine, event: Event) -> Container | None:
-    """A container that nobody knows has started: supervise it from its first second where it is wanted."""
-    try:
-        snapshot = engine.inspect(event.container_id)
-        why = wanted(host, snapshot.labels) if not _is_replaced(engine, snapshot) else None
-        if why is None:
-            return None
-        container = adopt(host, snapshot, why)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        _not_registered(event.name, error)
-        return None
-    logger.info("registered", extra={"action": "registered", "container": container.name, "why": why})
-    return container
-
-
-def _is_replaced(engine: Engine, snapshot: Snapshot) -> bool:
-    """Whether the engine has another container under this one's lasting name."""
-    lasting, names = stable_name(snapshot.name, snapshot.labels), []
-    if lasting != snapshot.name:
-        with suppress(ContainerNotFound):
-            names.append(engine.inspect(lasting).name)
-    return is_set_aside(snapshot.name, snapshot.labels, names)

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from notifications import approvals, links
 from notifications.acknowledging import acknowledge
-from notifications.core.alert import AlertKind
+from notifications.core.alert import AlertKind, AlertLevel
 from notifications.core.errors import ConfigError
 from notifications.intake import key_of
 from notifications.links import Action, Asked, Unusable, Why, approval_of
@@ -34,7 +34,7 @@ class Subject:
     @property
     def seen(self) -> str:
         """Changes with what a person would decide by."""
-        parts = [f"{alert.token} {alert.starts_at.isoformat()}" for alert in self.alerts]
+        parts = [f"{alert.alert_key} {alert.level} {alert.starts_at.isoformat()}" for alert in self.alerts]
         return hashlib.sha256("\n".join([*parts, *self.approvals, self.matchers]).encode()).hexdigest()[:32]
 
     def also_muted(self, now: datetime) -> int:
@@ -124,7 +124,7 @@ def _open_subject(asked: Asked) -> Subject:
 
 
 def _still_firing(message: GroupMessage, told: dict[str, Notification]) -> list[ActiveAlert]:
-    """Those of its alerts that have not ended, nor ended and begun anew, since the message."""
+    """Those of its alerts that have not ended, nor ended and begun anew, since the message; the gravest first."""
     found = [
         alert
         for keys in _batches(told)
@@ -133,7 +133,7 @@ def _still_firing(message: GroupMessage, told: dict[str, Notification]) -> list[
         )
         if alert.starts_at <= max(told[alert.alert_key].created_at, message.created_at)
     ]
-    return sorted(found, key=lambda alert: (alert.starts_at, alert.pk))
+    return sorted(found, key=lambda alert: (-AlertLevel(alert.level).rank, alert.starts_at, alert.pk))
 
 
 def _not_taken_on(asked: Asked, alerts: list[ActiveAlert]) -> list[ActiveAlert]:

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from notifications import messaging
 from notifications.core.alert import AlertLevel
 from notifications.core.escalation import Step, due_steps
-from notifications.flushing import Round
+from notifications.flushing import Round, item_of
 from notifications.models import AlertGroup, Channel, EscalationStep, GroupMember, LogEntry, MessageKind
 
 
@@ -78,7 +78,7 @@ def _tell(
     GroupMember.objects.filter(pk__in=[member.pk for member in members]).update(escalated=position + 1)
     for member in members:
         member.escalated = position + 1
-    _owe_the_end(group, channels, [alert.token for alert in alerts], shared.now)
+    _owe_the_end(group, channels, [item_of(member, shared.now).token for member in members], shared.now)
     minutes = step.after.total_seconds() / 60
     return messaging.write(
         notifications=[alert.notification_id for alert in alerts],

@@ -55,13 +55,14 @@ class ExplainedWay:
     """One of the ways that the alert goes. `receiver` and `on_duty` are empty where every enabled channel is told.
 
     `muted`: what keeps it from being told this way now. `group`: the open group that it would join; else a new one begins.
-    `first_at`: when the group is looked at next.
+    `first_at`: when the group is looked at next; at once where the alert is urgent.
     """
 
     way: Way
     group_labels: dict[str, str]
     group: AlertGroup | None
     first_at: datetime
+    is_urgent: bool
     receiver: str
     on_duty: str
     muted: Muted | None
@@ -156,6 +157,7 @@ def _way(alert: Alert, labels: dict[str, str], way: Way, muted: Muted | None, sh
         group_labels=group_labels(way, labels),
         group=group,
         first_at=_first_at(alert, way, group, shared.now),
+        is_urgent=alert.level is AlertLevel.CRITICAL,
         receiver=receiver.name if receiver else "",
         on_duty=shared.receiver_name(way.receiver_id),
         muted=quiet,
@@ -187,6 +189,8 @@ def _channels(alert: Alert, way: Way, muted: Muted | None, shared: Round) -> Ite
         made = plan([item], audience, None, way.repeat_interval, shared.now)
         silent = (made.silent or {}).get(item.key)
         reason = silent.reason if silent is not None else _waits(channel, shared.now)
+        if not alert.level.reaches(audience.min_level):
+            reason = f"it takes {audience.min_level} and above"
         yield ChannelVerdict(channel, item.key in made.told, reason)
 
 

@@ -21,6 +21,7 @@ from notifications.core.noise import PATIENCE, Tell
 from notifications.core.plan import Audience, Item, Plan, Silent, plan
 from notifications.core.routing import Way
 from notifications.models import (
+    ActiveAlert,
     AlertGroup,
     Channel,
     Delivery,
@@ -118,21 +119,26 @@ def _look(group: AlertGroup, shared: Round) -> _Turn:
     timed = shared.mutes.of_way(shared.tree, way) if way else None
     items = {}
     for member in members:
-        alert = member.alert
-        muted = MOVED if member.is_moved else timed or shared.mutes.of_alert(alert)
-        items[alert.alert_key] = Item(
-            key=alert.alert_key,
-            level=AlertLevel(alert.level),
-            alertname=alert.alertname,
-            starts_at=alert.starts_at,
-            ends_at=alert.ends_at,
-            outcome=Outcome(alert.outcome),
-            is_event=alert.is_event,
-            acknowledged=alert.acknowledged_at is not None,
-            flaps=_flaps(member, shared.now),
-            muted=muted,
-        )
+        muted = MOVED if member.is_moved else timed or shared.mutes.of_alert(member.alert)
+        items[member.alert.alert_key] = item_of(member, shared.now, muted)
     return _Turn(group, way, members, items, shared.now)
+
+
+def item_of(member: GroupMember, now: datetime, muted: Muted | None = None) -> Item:
+    """A member as the plan sees it."""
+    alert = member.alert
+    return Item(
+        key=alert.alert_key,
+        level=AlertLevel(alert.level),
+        alertname=alert.alertname,
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at,
+        outcome=Outcome(alert.outcome),
+        is_event=alert.is_event,
+        acknowledged=alert.acknowledged_at is not None,
+        flaps=_flaps(member, now),
+        muted=muted,
+    )
 
 
 def _flaps(member: GroupMember, now: datetime) -> str:
@@ -259,6 +265,7 @@ def _state_of(silent: Silent) -> str:
 def _close_or_go_on(turn: _Turn) -> None:
     """What has ended leaves the group, which closes when it is empty; else it has its next turn."""
     leaving = [member.pk for member in turn.members if _leaves(turn, member)]
+    ActiveAlert.objects.filter(memberships__in=leaving, is_event=True).update(ends_at=turn.now)
     GroupMember.objects.filter(pk__in=leaving).delete()
     group = turn.group
     group.flushed_at = turn.now
@@ -284,4 +291,4 @@ def _is_final(turn: _Turn, item: Item) -> bool:
     return item.key in silent and silent[item.key].final
 
 
-__all__ = ["Round", "flush_due"]
+__all__ = ["Round", "flush_due", "item_of"]

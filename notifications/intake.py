@@ -249,9 +249,3 @@ def _mark_routed(batch: _Batch, rows: Sequence[Notification]) -> None:
     Notification.objects.filter(pk__in=ids).update(route_at=None)
     for reason, skipped in batch.skipped.items():
         Notification.objects.filter(pk__in=skipped).update(state=NotificationState.SKIPPED, reason=reason)
-
-
-def forget_ended(now: datetime, after: timedelta = timedelta(days=1)) -> int:
-    """Drop what ended long ago and is in no group any more; return how many."""
-    gone = ActiveAlert.objects.filter(ends_at__lte=now - after, memberships=None)
-    return gone.delete()[0]

@@ -25,6 +25,7 @@ def old(cutoff: datetime) -> dict[str, QuerySet[Any]]:
     written = Notification.objects.filter(created_at__lt=cutoff).exclude(state=NotificationState.PENDING)
     messages = GroupMessage.objects.filter(created_at__lt=cutoff)
     return {
+        "ended_alerts": ActiveAlert.objects.filter(ends_at__lt=cutoff, memberships=None),
         "notifications": written.exclude(pk__in=ActiveAlert.objects.values("notification")),
         "messages": messages.exclude(deliveries__state=DeliveryState.PENDING),
         "alert_groups": AlertGroup.objects.filter(closed_at__lt=cutoff),

@@ -20,6 +20,8 @@ class AlertName(StrEnum):
     CANNOT_LOOK = "cannot_look"
     HOST_DOWN = "host_down"
     BREAKER_OPEN = "breaker_open"
+    APPROVAL_OVER = "approval_over"
+    LEFT_QUARANTINED = "left_quarantined"
     NO_ENGINE_ANSWERS = "no_engine_answers"
     OWN_CONTAINER_FAILED = "own_container_failed"
     SELFHEAL_SILENT = "selfheal_silent"

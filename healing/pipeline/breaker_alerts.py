@@ -51,7 +51,7 @@ def approval_over(row: Row, count: Count) -> None:
     title = f"The approval for {breakers.name_of(row)} is over, and {count} still fail"
     done = _DONE[BreakerMode.APPROVAL]
     lines = [done, f"You can: {'; '.join(_ways(row))}."]
-    _tell(row, AlertLevel.CRITICAL, title, lines, details={"next": done})
+    _tell(row, AlertLevel.CRITICAL, title, lines, name=AlertName.APPROVAL_OVER, details={"next": done})
 
 
 def left_over(row: Row, incident_id: int | None, quarantined: Sequence[str]) -> None:
@@ -72,6 +72,7 @@ def left_over(row: Row, incident_id: int | None, quarantined: Sequence[str]) -> 
         AlertLevel.CRITICAL,
         title,
         lines,
+        name=AlertName.LEFT_QUARANTINED,
         incident_id=incident_id,
         outcome=Outcome.GAVE_UP,
         details=details,
@@ -100,6 +101,7 @@ def _tell(
     title: str,
     lines: Sequence[str],
     *,
+    name: AlertName = AlertName.BREAKER_OPEN,
     kind: AlertKind = AlertKind.FIRING,
     incident_id: int | None = None,
     outcome: Outcome = Outcome.NONE,
@@ -115,7 +117,7 @@ def _tell(
             title=title,
             body="\n".join(lines),
             kind=kind,
-            alertname=AlertName.BREAKER_OPEN.value,
+            alertname=name.value,
             host=host.name if host else "",
             tenant_id=host.tenant_id if host else None,
             tenant=tenant.name if tenant else "",

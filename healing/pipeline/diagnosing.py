@@ -267,11 +267,12 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
     until = now + timedelta(seconds=config.quarantine_release) if config.quarantine_release else None
     if not failure.is_trial:
         breaking.join(failure)
-        release = (
-            f"one silent trial at {until:%H:%M:%S} UTC"
-            if until
-            else "nothing more until a person releases it"
-        )
+        command = f"manage.py release {failure.container_name}"
+        release = "nothing more until a person releases it"
+        next_step = f"Nothing more until a person releases it: {command}"
+        if until is not None:
+            release = f"one silent trial at {until:%H:%M:%S} UTC"
+            next_step = f"One silent trial at {until:%H:%M:%S} UTC; sooner with {command}"
         title = f"{failure.container_name} is quarantined: restarting does not help"
         alerts.failure(
             failure,
@@ -282,7 +283,7 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
             name=AlertName.QUARANTINED,
             outcome=Outcome.GAVE_UP,
             attempts=case.made,
-            next_step=f"{release[0].upper()}{release[1:]} (manage.py release {failure.container_name}).",
+            next_step=next_step,
             told_by_storm=True,
         )
         heals.add_child(

@@ -74,6 +74,14 @@ def database(at: datetime | None) -> Part:
     return Part(DATABASE, at, "The database does not answer", advice)
 
 
+def full_database() -> Part:
+    """The database as one that answers and refuses to write."""
+    advice = (
+        "Make room on its disk, or see what ails it; nothing new is decided and nothing done until it writes."
+    )
+    return Part(DATABASE, None, "The database cannot write", advice)
+
+
 def broker(at: datetime | None) -> Part:
     advice = "Start the broker, or see why it does not answer. Meanwhile the sweeper checks and heals, more slowly."
     return Part(BROKER, at, "The broker does not answer", advice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
@@ -46,8 +47,10 @@ class Made:
 def found(start: datetime, end: datetime, tenant_id: int | None = None) -> Iterator[Found]:
     """The failures that were found from `start` to before `end`, oldest first."""
     rows = _failures(start, end, tenant_id).order_by("detected_at", "pk")
-    for *columns, failed_at in rows.values_list(*_COLUMNS).iterator():
-        yield Found(*columns, failed_at=datetime.fromisoformat(failed_at) if failed_at else None)
+    for columns in rows.values_list(*_COLUMNS).iterator():
+        values: list[Any] = list(columns)
+        values[-1] = datetime.fromisoformat(values[-1]) if values[-1] else None
+        yield Found(*values)
 
 
 def made(start: datetime, end: datetime, tenant_id: int | None = None) -> Iterator[Made]:

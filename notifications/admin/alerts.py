@@ -142,6 +142,13 @@ class ActiveAlertAdmin(SilencingMixin):
         ),
     )  # fmt: skip
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """To acknowledge, or to take it back: only one of them makes sense."""
+        taken = ActiveAlert.objects.filter(pk=object_id, acknowledged_at__isnull=False).exists()
+        senseless = "_acknowledge_this" if taken else "_unacknowledge_this"
+        found: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
+        return [each for each in found if not each.action_name.endswith(senseless)]
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return MutedChangeList
 
@@ -160,12 +167,12 @@ class ActiveAlertAdmin(SilencingMixin):
         return alert.level
 
     @display(description="alert", ordering="notification__title")
-    def title_shown(self, alert: ActiveAlert) -> str:
-        return alert.notification.title
+    def title_shown(self, alert: ActiveAlert) -> SafeString:
+        return format_html('<div class="nt-wide">{}</div>', alert.notification.title)
 
     @display(description="where")
-    def where_shown(self, alert: ActiveAlert) -> str:
-        return where(alert.labels)
+    def where_shown(self, alert: ActiveAlert) -> SafeString:
+        return format_html('<div class="nt-wide">{}</div>', where(alert.labels))
 
     @display(description="since", ordering="starts_at")
     def since_shown(self, alert: ActiveAlert) -> SafeString:
@@ -186,7 +193,7 @@ class ActiveAlertAdmin(SilencingMixin):
 
     @display(description="muted now")
     def muted_shown(self, alert: Any) -> SafeString:
-        return muted_by(alert.muted_now)
+        return format_html('<div class="nt-wide">{}</div>', muted_by(alert.muted_now))
 
     @display(description="muted now")
     def muted_page(self, alert: ActiveAlert) -> SafeString:

@@ -92,7 +92,7 @@ class ChannelAdmin(AlertingAdmin):
     """One configured way to reach people."""
 
     list_display = (
-        "name", "kind_shown", "min_level_shown", "tell", "enabled", "state_shown", "backup", "digest", "language",
+        "name", "kind_shown", "min_level_shown", "tell", "enabled", "state_shown", "backup", "digest",
     )  # fmt: skip
     list_select_related = ("backup",)
     list_filter = ("kind", "min_level", "enabled", "language")
@@ -121,7 +121,7 @@ class ChannelAdmin(AlertingAdmin):
         return response
 
     def _choose_kind(self, request: HttpRequest) -> HttpResponse:
-        rest = {name: value for name, value in request.GET.items() if name != "kind"}
+        rest = {name: str(value) for name, value in request.GET.items() if name != "kind"}
         groups = [
             (title, [(kind, urlencode({**rest, "kind": kind.name})) for kind in group])
             for title, group in kinds.groups()

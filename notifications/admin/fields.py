@@ -59,13 +59,19 @@ class DurationField(forms.CharField):
 
 
 class LabelsField(forms.CharField):
-    """Names of labels, separated by commas or spaces, or as JSON. Empty is `empty_value`; `-` or `[]` is the empty list."""
+    """Names of labels, separated by commas or spaces, or as JSON; `-` or `[]` is the empty list. Nothing written is
+    `nothing`: None, or the empty list.
+    """
 
     widget = UnfoldAdminTextInputWidget
 
+    def __init__(self, *, nothing: list[str] | None, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+        self.nothing = nothing
+
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, list | tuple):
-            return ", ".join(value) if value or self.empty_value == [] else ONE_GROUP
+            return ", ".join(value) if value or self.nothing is not None else ONE_GROUP
         return value
 
     def to_python(self, value: Any) -> Any:
@@ -73,7 +79,7 @@ class LabelsField(forms.CharField):
         names = [name for name in re.split(r'[,\s\[\]"]+', text) if name]
         if text in (ONE_GROUP, "[]"):
             return []
-        return list(dict.fromkeys(names)) or self.empty_value
+        return list(dict.fromkeys(names)) or self.nothing
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool(self.to_python(data) != initial)

@@ -29,6 +29,7 @@ class RotationMemberInline(TabularInline):
     fk_name = "rotation"
     fields = ("position", "member")
     extra = 0
+    hide_title = True
     verbose_name_plural = "Members, in the order of their shifts"
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -45,7 +46,7 @@ class ReceiverAdmin(AlertingAdmin):
 
     list_display = ("name", "channels_shown", "rotation_shown", "duty_shown")
     search_fields = ("name",)
-    filter_horizontal = ("channels",)
+    autocomplete_fields = ("channels",)
     readonly_fields = ("duty_page", "routes_page")
     inlines = (RotationMemberInline,)
     fieldsets = (
@@ -53,7 +54,7 @@ class ReceiverAdmin(AlertingAdmin):
         (
             "Rotation",
             {
-                "fields": (("rotation_start", "rotation_days"), "rotation_timezone", "duty_page"),
+                "fields": ("rotation_start", "rotation_days", "rotation_timezone", "duty_page"),
                 "description": _ROTATION,
             },
         ),

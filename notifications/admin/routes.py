@@ -72,7 +72,7 @@ class TreeChangeList(ChangeList):
 class RouteForm(ModelForm):
     """Durations and labels as people write them."""
 
-    group_by = LabelsField(required=False, empty_value=None, help_text=_GROUP_BY_HELP)
+    group_by = LabelsField(nothing=None, help_text=_GROUP_BY_HELP)
     group_wait = DurationField(
         required=False,
         help_text=f"Before a new group's first message; critical ones do not wait. {DURATION_HELP}",
@@ -130,6 +130,7 @@ class EscalationInline(TabularInline):
     form = EscalationForm
     fields = ("after", "receiver")
     extra = 0
+    hide_title = True
     verbose_name = "escalation step"
     verbose_name_plural = "Escalation: who else is told while nobody acknowledges"
 
@@ -148,7 +149,7 @@ class RouteAdmin(AlertingAdmin):
     sortable_by = ()
     actions = None
     actions_list = ("try_alert",)
-    autocomplete_fields = ("receiver",)
+    autocomplete_fields = ("receiver", "mute_intervals", "active_intervals")
     inlines = (EscalationInline,)
     fieldsets = (
         (None, {"fields": (("name", "enabled"), ("parent", "position"), "matchers", "continue_matching")}),

@@ -79,7 +79,7 @@ class TimeIntervalForm(ModelForm):
     """Times in Alertmanager's own shape."""
 
     spec = IndentedJsonField(
-        label="times",
+        label="Times",
         help_text="A list, any of which may hold; within one, all that it names must hold. Fields: times, weekdays, "
         "days_of_month, months, years, location (a time zone; without it UTC).",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": "14", "spellcheck": "false", "class": "font-mono"}),
@@ -144,8 +144,7 @@ class InhibitRuleForm(ModelForm):
         help_text="Of the alerts that are muted.", widget=UnfoldAdminTextareaWidget(attrs=_MATCHERS_WIDGET)
     )
     equal = LabelsField(
-        required=False,
-        empty_value=[],
+        nothing=[],
         help_text="Names of labels that both must have with the same value, such as host, project. Without any, one alert "
         "mutes all that the target matches.",
     )

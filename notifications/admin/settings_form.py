@@ -92,6 +92,7 @@ class SettingsMixin(forms.BaseForm):
 
     kind: str = ""
     stored: Mapping[str, Any] = {}
+    base_fields: dict[str, forms.Field]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -143,7 +144,7 @@ def settings_form(kind: str, channel: Channel | None, base: type[Form]) -> type[
     return type("SettingsOfKind", (base,), made)
 
 
-def field_names(kind: str, form: type[forms.BaseForm]) -> list[str]:
+def field_names(kind: str, form: type[SettingsMixin]) -> list[str]:
     """The fields in their order, for a fieldset; the box that clears a secret stands beside it."""
     names: list[str] = []
     for field in described(kind):

@@ -133,6 +133,9 @@ class SilenceAdmin(AlertingAdmin):
             return False
         return bool(super().has_change_permission(request, obj))
 
+    def has_copy_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.has_add_permission(request))
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """It is ended, and stays on record."""
         return False
@@ -187,7 +190,7 @@ class SilenceAdmin(AlertingAdmin):
         self._end(request, list(Silence.objects.filter(pk=object_id)))
         return self.back(request, object_id)
 
-    @action(description="Copy", permissions=["add"], icon="content_copy")
+    @action(description="Copy", permissions=["copy"], icon="content_copy")
     def copy_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
         silence = self.get_object(request, object_id)
         url = reverse("admin:notifications_silence_add")

@@ -148,10 +148,15 @@ def _facts(way: ExplainedWay) -> list[tuple[str, Any]]:
         ("Receiver", receiver),
         ("Group", format_html("{}{}", pairs(way.group_labels), _group(way))),
         ("Timings", "wait {}, interval {}, repeat {}".format(*map(span, timings))),
-        ("Told first", localize(timezone.localtime(way.first_at))),
+        ("Told first", _when(way)),
         ("Muted now", muted_by(way.muted)),
         ("Escalation", items(steps)),
     ]
+
+
+def _when(way: ExplainedWay) -> str:
+    at = localize(timezone.localtime(way.first_at))
+    return f"at once ({at})" if way.is_urgent else at
 
 
 def _group(way: ExplainedWay) -> SafeString:

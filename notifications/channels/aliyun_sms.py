@@ -96,9 +96,11 @@ class AliyunSmsChannel:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         refuse_unknown(config, tuple(each.name for each in cls.FIELDS))
-        texts = ("access_key_id", "access_key_secret", "sign_name", "template_code")
         return cls(
-            **{name: read_text(config, name, required=True, limit=200) for name in texts},
+            access_key_id=_read_word(config, "access_key_id"),
+            access_key_secret=_read_word(config, "access_key_secret"),
+            sign_name=_read_word(config, "sign_name"),
+            template_code=_read_word(config, "template_code"),
             phone_numbers=_read_numbers(config),
             template_params=_read_params(config),
             value_limit=read_integer(config, "value_limit", VALUE_LIMIT, 1, 1000),
@@ -203,6 +205,10 @@ def _pause(code: str, text: str) -> float | None:
     if not code.startswith("isv.BUSINESS_LIMIT_CONTROL"):
         return None
     return next((seconds for word, seconds in _PAUSES if word in text), None)
+
+
+def _read_word(config: Mapping[str, Any], name: str) -> str:
+    return read_text(config, name, required=True, limit=200)
 
 
 def _read_numbers(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -170,7 +170,7 @@ def _inheriting_start(original: Callable[[threading.Thread], None]) -> Callable[
     @wraps(original)
     def start(self: threading.Thread) -> None:
         watch = _watch.get()
-        if watch is not None and getattr(self, "_target", None) is not pool._worker:  # type: ignore[attr-defined]
+        if watch is not None and getattr(self, "_target", None) is not pool._worker:
             vars(self)["run"] = _under(watch, self.run)
         original(self)
 

@@ -60,7 +60,7 @@ class Alert:
     `health_output`, `tried` (a list of `{action, at, result, seconds}`), `next`, `path` (of the page about it),
     `approval` (what waits for a person's approval: see `notifications.approvals`), `fired_as` (for an Alertmanager: see
     `notifications.history`).
-    `is_event`: nothing will ever end it (a dry run's finding, a container found stopped): told once, not repeated.
+    `is_event`: nothing will ever end it (such as a container found stopped): told once, not repeated.
 
     Levels, kinds and outcomes may be given as their words; unknown ones raise ValueError. Texts are cut to what the
     database and people can take, and characters that no database stores are dropped.

@@ -18,7 +18,8 @@ FLAPPING = "!flapping"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An alert of the group. `token` is what the log remembers of it; `ends_at` None while it fires.
+    """An alert of the group. `token` is what the log remembers of it: another level or name is news, as other labels are in
+    Alertmanager; the same is not. `ends_at` is None while it fires.
 
     `flaps`: how it flaps, in words, else empty; what flaps counts as firing all the while.
     """
@@ -36,7 +37,7 @@ class Item:
 
     @property
     def token(self) -> str:
-        return f"{self.key}@{self.level}{FLAPPING if self.flaps else ''}"
+        return f"{self.key}@{self.alertname}/{self.level}{FLAPPING if self.flaps else ''}"
 
     @property
     def fires(self) -> bool:

@@ -17,6 +17,8 @@ _FIRING: Mapping[str, str] = {
     "cannot_look": "Selfheal 无法检查容器 {container}",
     "host_down": "主机 {host} 没有响应",
     "breaker_open": "{place}有大量容器同时故障",
+    "approval_over": "{place}的修复批准已到期，故障仍在继续",
+    "left_quarantined": "{place}的故障风暴已结束，仍有容器被隔离",
     "no_engine_answers": "所有容器引擎都没有响应，问题可能出在 Selfheal 自身",
     "own_container_failed": "Selfheal 自身的容器 {container} {failure}",
     "selfheal_silent": "Selfheal 的一个组件没有响应",
@@ -37,6 +39,8 @@ _RESOLVED: Mapping[str, str] = {
     "cannot_look": "Selfheal 又可以检查容器 {container}",
     "host_down": "主机 {host} 已恢复响应",
     "breaker_open": "{place}的故障风暴已结束",
+    "approval_over": "{place}的故障风暴已结束",
+    "left_quarantined": "{place}已没有被隔离的容器",
     "no_engine_answers": "容器引擎已恢复响应",
     "own_container_failed": "Selfheal 自身的容器 {container} 的故障已结束",
     "selfheal_silent": "Selfheal 的组件已恢复响应",
@@ -67,11 +71,13 @@ _GAVE_UP = "容器 {container} {failure}，Selfheal 不再自动修复"
 _FAILURES = frozenset({"", "container_failed", "crash_loop", "restart_failed", "own_container_failed"})
 _SAYS_MORE = frozenset(
     {
+        "approval_over",
         "breaker_open",
         "channel_failing",
         "clock_skewed",
         "dead_letter",
         "heals_break",
+        "left_quarantined",
         "queue_unserved",
         "selfheal_silent",
     }
@@ -111,6 +117,8 @@ def _by_outcome(alert: Alert) -> str:
     if alert.is_firing and alert.outcome is Outcome.GAVE_UP:
         return _GAVE_UP if alert.alertname in _FAILURES else ""
     is_about_failure = alert.alertname in _FAILURES or alert.alertname == "quarantined"
+    if alert.outcome is Outcome.GONE and not is_about_failure and not alert.is_firing:
+        return f"{'容器 {container}' if alert.container else '主机 {host}'} 已移除，或不再监控"
     return _ENDED.get(alert.outcome, "") if is_about_failure else ""
 
 

@@ -52,12 +52,12 @@ class Run:
 def value_of(written: Any, context: Any) -> Any:
     """A literal, or what a path leads to through dicts and lists; None where it leads nowhere.
 
-    To Django a literal is safe HTML; here it is escaped as any value is.
+    To Django a literal text is safe HTML; here it is escaped as any value is.
     """
     if not isinstance(written, Variable):
         return _plain(written)
     if written.lookups is None:
-        return _plain(written.literal)
+        return written.literal  # a number
     value = context.get(written.lookups[0])
     for step in written.lookups[1:]:
         value = _step(value, step)

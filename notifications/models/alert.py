@@ -134,11 +134,6 @@ class ActiveAlert(models.Model):
     def __str__(self) -> str:
         return self.alert_key
 
-    @property
-    def token(self) -> str:
-        """What the notification log remembers: a level that rises is news, the same one is not."""
-        return f"{self.alert_key}@{self.level}"
-
 
 class AlertGroup(models.Model):
     """Alerts of one route with the same values of its `group_by`: told in one message. Open while it has members."""

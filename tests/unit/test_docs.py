@@ -230,7 +230,7 @@ def test_every_log_action_is_documented() -> None:
     logged = {name for path in sources for name in re.findall(r'"action": "([a-z_]+)"', path.read_text())}
     logged |= {
         name
-        for call in re.findall(r"_log\([^)]*\)", page("notifications/dispatch.py"))
+        for call in re.findall(r"_log\([^)]*\)", page("notifications/outcomes.py"))
         for name in re.findall(r'"([a-z]+_[a-z]+)"', call)
     }
     assert set(first_words(section("docs/operations.md", "## Logs"))) == logged

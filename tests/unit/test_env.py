@@ -52,3 +52,12 @@ def test_a_broker_with_a_wrong_port_is_refused_without_repeating_it(url: str) ->
 def test_other_addresses_are_taken(url: str) -> None:
     """As they are."""
     assert env.broker(url) == url
+
+
+def test_a_time_zone_has_a_name() -> None:
+    """UTC where nothing is said; what no zone has the name of stops the start."""
+    assert env.time_zone("X", environ={}).key == "UTC"
+    assert env.time_zone("X", environ={"X": "Europe/Berlin"}).key == "Europe/Berlin"
+    for wrong in ("Mars/Olympus", "../etc/passwd", "Europe"):
+        with pytest.raises(ImproperlyConfigured, match="no time zone; write a name such as UTC"):
+            env.time_zone("X", environ={"X": wrong})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from notifications.channels.services.reading import read_fields
@@ -102,7 +103,8 @@ class EmailChannel:
             if self.mode == "tls"
             else smtplib.SMTP(timeout=TIMEOUT)
         )
-        clock = threading.Timer(WHOLE_TIMEOUT, _hang_up, [session])
+        late = threading.Event()
+        clock = threading.Timer(WHOLE_TIMEOUT, _hang_up, [session, late])
         clock.daemon = True
         clock.start()
         try:
@@ -111,6 +113,8 @@ class EmailChannel:
             code, said = session.connect(self.host, self.port or _PORTS[self.mode])
             if code != 220:
                 raise smtplib.SMTPConnectError(code, said)
+            if late.is_set():
+                raise TimeoutError("it took too long to connect")
             if self.mode == "starttls":
                 session.starttls(context=context)
             if self.user:
@@ -171,7 +175,9 @@ def _require_address(name: str, text: str) -> None:
         raise ConfigError(name, f"{text!r} is no e-mail address; write somebody@example.org")
 
 
+@cache
 def _tls_context(verify: bool) -> ssl.SSLContext:
+    """Made once, since it reads all authorities."""
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
@@ -179,8 +185,9 @@ def _tls_context(verify: bool) -> ssl.SSLContext:
     return context
 
 
-def _hang_up(session: smtplib.SMTP) -> None:
-    """Closing the connection ends the read that waits on it."""
+def _hang_up(session: smtplib.SMTP, late: threading.Event) -> None:
+    """Closing the connection ends the read that waits on it; `late` is for who has none yet."""
+    late.set()
     sock = session.sock
     if sock is not None:
         try:

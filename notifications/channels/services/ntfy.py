@@ -18,6 +18,8 @@ from notifications.core.fields import Field, secret_names
 LIMIT = 4096
 """Bytes; what is longer becomes an attachment."""
 TITLE_LIMIT = 250
+VIEW = "view"
+"""The kind of button that opens an address."""
 BUTTONS = 3
 _PRIORITIES: Mapping[AlertLevel, int] = {
     AlertLevel.INFO: 2,
@@ -84,7 +86,7 @@ class NtfyChannel(Service):
             "priority": _PRIORITIES[AlertLevel.WARNING if resolved else level],
             "tags": ["white_check_mark" if resolved else _TAGS[level]],
             "actions": [
-                {"action": "view", "label": link.label, "url": link.url} for link in message.links[:BUTTONS]
+                {"action": VIEW, "label": link.label, "url": link.url} for link in message.links[:BUTTONS]
             ],
         }
         return json_request(self.server, payload, self._authorization())

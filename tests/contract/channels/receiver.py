@@ -100,7 +100,7 @@ def receiving(tls: tuple[str, str] | None = None) -> Iterator[Receiver]:
     receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/hook"
     receiver.datagrams.bind(("127.0.0.1", 0))
     receiver.datagrams.settimeout(10)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
     try:
         yield receiver

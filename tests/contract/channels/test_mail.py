@@ -170,6 +170,7 @@ def test_a_server_that_hangs_or_is_gone_is_for_now(mailbox: Mailbox, monkeypatch
     monkeypatch.setattr(mail, "TIMEOUT", 0.2)
     with pytest.raises(TemporaryError):
         channel.send(MESSAGE)
+    monkeypatch.undo()
     with mailing() as gone:
         config = config_of(gone)
     with pytest.raises(TemporaryError, match="refused"):

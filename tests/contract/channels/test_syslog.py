@@ -194,8 +194,8 @@ def test_nobody_there_is_temporary(tmp_path: Path) -> None:
 
 def test_receiver_that_takes_nothing_is_given_up() -> None:
     """Protects the worker from a log server that accepts and reads nothing."""
-    message: Message = group(400)
-    large = [replace(told, alert=replace(told.alert, body="x" * 16_000)) for told in message.all]
+    message: Message = group(490)
+    large = [replace(told, alert=replace(told.alert, body="x" * 8_300)) for told in message.all]
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         channel = SyslogChannel("tcp", "127.0.0.1", server.getsockname()[1], timeout=0.3)

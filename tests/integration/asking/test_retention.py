@@ -10,7 +10,7 @@ import pytest
 from healing.models import Attempt, FailureRecord, Heartbeat, PutOff
 from healing.retention import prune
 from healing.store import overload
-from notifications.models import Notification
+from notifications.models import ActiveAlert, DigestRun, GroupMessage, Notification, Silence
 from tests.integration.asking.rows import NOON, make_attempt, make_container, make_failure, make_host
 
 pytestmark = pytest.mark.django_db
@@ -99,3 +99,23 @@ def test_a_retention_longer_than_time_deletes_nothing() -> None:
     """Any large number means: keep everything."""
     make_failure(make_container())
     assert prune(LATER, keep_days=10**12)["failure_records"] == 0
+
+
+def test_what_fires_stays_whatever_its_age() -> None:
+    """An alert is known by its notification: deleting that would end it unseen. Old digests, messages and silences go."""
+    fires, over = (
+        Notification.objects.create(level="error", title=title, state="sent", created_at=NOON)
+        for title in ("fires", "over")
+    )
+    ActiveAlert.objects.create(alert_key="host:1", notification=fires, level="error", starts_at=NOON)
+    GroupMessage.objects.create(created_at=NOON, lead=over)
+    Silence.objects.create(matchers='host="h1"', starts_at=NOON, ends_at=NOON + timedelta(hours=1))
+    DigestRun.objects.create(kind="daily", period_start=NOON, made_at=NOON)
+    counts = prune(LATER, keep_days=30)
+    assert {kind: counts[kind] for kind in ("notifications", "silences", "digests")} == {
+        "notifications": 1,
+        "silences": 1,
+        "digests": 1,
+    }
+    assert list(Notification.objects.all()) == [fires]
+    assert not GroupMessage.objects.exists()

@@ -118,7 +118,7 @@ def test_channels_say_why_they_are_not_told() -> None:
     channel("given up", tell="gave_up")
     found = verdicts(explain(alert(), NOON))
     assert found["takes"] == (True, "")
-    assert found["graver only"] == (False, "this channel takes error and above")
+    assert found["graver only"] == (False, "it takes error and above")
     assert found["off"] == (False, "it is switched off: failed for a week")
     assert found["given up"][0] is False and "gave up" in found["given up"][1]
 

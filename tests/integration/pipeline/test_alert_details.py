@@ -16,8 +16,9 @@ from healing.core.types import AlertLevel
 from healing.effective import config_book
 from healing.engines.fake import Outcome
 from healing.models import Container, Dependency, FailureRecord, HealthStatus, Host, Tenant
-from healing.pipeline import alerts, orphans
+from healing.pipeline import alerts, orphans, poison
 from healing.pipeline import hosts as host_stage
+from healing.store.suspects import DEADLY
 from notifications import intake
 from notifications.models import ActiveAlert, Notification
 from tests.integration.loop.timeline import Timeline
@@ -91,7 +92,10 @@ def test_a_heal_is_told_with_all_that_a_person_needs(timeline: Timeline) -> None
 def _stands_alone(ended: Notification, failure: FailureRecord) -> None:
     assert failure.resolved_at is not None
     lines = ended.body.splitlines()
-    assert lines[1] == f"It failed at {failure.detected_at:%Y-%m-%d %H:%M:%S} UTC: {failure.error_message}"
+    assert lines[1].startswith(
+        f"It failed at {failure.detected_at:%Y-%m-%d %H:%M:%S} UTC: health check failing: "
+    )
+    assert lines[1].endswith(failure.error_message)
     assert lines[2].startswith("Done: restarted at ")
     assert ", worked (" in lines[2]
     seconds = (failure.resolved_at - failure.detected_at).total_seconds()
@@ -114,7 +118,7 @@ def test_a_quarantine_says_what_was_tried_and_ends_when_it_is_released(timeline:
     assert [each["result"] for each in page.details["tried"]] == ["failed"] * 3
     assert all(each["seconds"] and each["why"] for each in page.details["tried"])
     assert page.details["log_tail"] == ["connecting", "no route to db"]
-    assert page.details["next"] == "Nothing more until a person releases it (manage.py release web)."
+    assert page.details["next"] == "Nothing more until a person releases it: manage.py release web"
 
     commands.release(Container.objects.get(name="web"))
     ended = told("web")[-1]
@@ -213,15 +217,13 @@ def test_a_host_that_is_down_and_back(timeline: Timeline) -> None:
 def test_an_event_has_no_end(timeline: Timeline) -> None:
     """A container that was found stopped is told once, apart from its failures, as nothing would ever end it."""
     started(timeline, "web")
-    timeline.lose_the_engine()
-    timeline.run(30)
-    timeline.fake.exit("web", 0)
-    timeline.find_the_engine(events_lost=True)
-    timeline.run(120)
-    for row in told("web"):
-        if row.alertname == AlertName.STOPPED_WHILE_AWAY:
-            assert row.is_event
-            assert row.alert_key != f"container:{row.container_id}"
+    timeline.look_away()
+    Host.objects.update(stream_since=None)
+    timeline.fake.stop_by_hand("web")
+    timeline.run(60)
+    (row,) = Notification.objects.filter(alertname=AlertName.STOPPED_WHILE_AWAY)
+    assert row.is_event
+    assert row.alert_key != f"container:{row.container_id}"
 
 
 def test_what_has_been_loaded_costs_no_statement(timeline: Timeline) -> None:
@@ -270,3 +272,19 @@ def test_what_is_no_longer_watched_fires_no_longer(timeline: Timeline) -> None:
     intake.take_in(timeline.now)
     assert not firing.exists()
     assert story("web")[-1] == ("quarantined", "info", "resolved", "gone")
+
+
+def test_a_heal_that_was_set_aside_ends_as_a_quarantine(timeline: Timeline) -> None:
+    """Its container waits for a person, whose release ends what was told."""
+    started(timeline, "web", auto_restart="false")
+    timeline.fake.make_unhealthy("web")
+    timeline.run(0)
+    FailureRecord.objects.update(alert_level="", lost_claims=DEADLY, lease_until=None)
+    failure = FailureRecord.objects.select_related("container__host", "container__health").get(is_found=True)
+    Notification.objects.all().delete()
+    assert poison.set_aside(failure)
+    commands.release(failure.container)
+    assert story("web") == [
+        ("quarantined", "critical", "firing", "gave_up"),
+        ("quarantined", "info", "resolved", ""),
+    ]

@@ -16,8 +16,8 @@ from healing.models import Attempt, Container, Dependency, FailureRecord, Host, 
 from healing.pipeline import check, diagnosing, restarting
 from healing.registration.engine import Selection, register_from_engine
 from healing.registration.learning import learn_host
+from healing.registration.watching import register_started
 from healing.store import heals
-from healing.watch import register_started
 from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
 

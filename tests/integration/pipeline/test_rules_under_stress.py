@@ -131,25 +131,25 @@ class TestSight:
         timeline.fake.add("odd", labels=LABELS)
         event = timeline.fake.happened[-1]
         for error in (EngineUnreachable("no answer"), ValueError("NUL")):
-            with mock.patch("healing.watch.adopt", side_effect=error):
+            with mock.patch("healing.registration.watching.adopt", side_effect=error):
                 timeline._watcher._take(Host.objects.get(pk=timeline.host.pk), timeline.fake, event)
 
         assert timeline._watcher._cursor == event.at
 
     def test_connecting_survives_a_container_that_cannot_be_registered(self, timeline: Timeline) -> None:
         """The others are registered, and the stream is held."""
-        from healing import watch
+        from healing.registration import watching
 
         for name in ("odd", "web"):
             timeline.fake.add(name, labels=LABELS)
-        adopt = watch.adopt
+        adopt = watching.adopt
 
         def fails(host: Host, snapshot: object, why: str) -> Container:
             if snapshot.name == "odd":  # type: ignore[attr-defined]
                 raise ValueError("A string literal cannot contain NUL (0x00) characters.")
             return adopt(host, snapshot, why)  # type: ignore[arg-type]
 
-        with mock.patch("healing.watch.adopt", fails):
+        with mock.patch("healing.registration.watching.adopt", fails):
             timeline.watch()
 
         assert [row.name for row in Container.objects.all()] == ["web"]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from pytest_django.fixtures import Settings
@@ -15,7 +16,7 @@ from healing.core.liveness import GRACE, Watch
 from healing.models import Trouble
 from healing.observer import Observer, Silence
 from healing.pipeline import heartbeat
-from healing.store import clock, signs
+from healing.store import clock, refusals, signs
 from notifications.channels import fake
 from tests.integration.loop.timeline import BEGIN
 from tests.integration.runtime.signing import QUEUES, World
@@ -159,6 +160,36 @@ def test_a_database_that_is_away_is_told_past_it(world: World) -> None:
     assert world.told() == [("self:database", "firing"), ("self:database", "resolved")]
     assert [message.alert.kind for message in fake.sent()] == ["firing", "firing", "resolved"]
     assert not both[0].was_broken(163.0, timezone.now())
+
+
+def test_a_database_without_room_is_told_while_it_answers(world: World) -> None:
+    """Once by each observer and with one id, ended when it writes again; parts that could not sign are not missed."""
+    both, says = (Silence(), Silence()), "could not extend file: No space left on device"
+    for at in range(100, 170, 3):  # beyond the time after which what there is to tell is read anew
+        for each in both:
+            refusal = says if 106 <= at < 160 else ""
+            assert each.was_broken(at, timezone.now(), refusal) is bool(refusal)
+            each.answered(at)
+            each.look(at, refusal)
+    assert world.told() == [("self:database", "firing"), ("self:database", "resolved")]
+    assert [message.alert.kind for message in fake.sent()] == ["firing", "firing", "resolved"]
+    assert len({message.id for message in fake.sent()}) == 2
+    assert says in fake.sent()[0].alert.body
+
+
+def test_asking_for_room_leaves_nothing_behind(db: None) -> None:
+    """It is asked every few seconds, with what memory it has set for one transaction only."""
+    before = _work_memory()
+    refusals.ask_for_room()
+    assert _work_memory() == before
+
+
+def _work_memory() -> str:
+    if connection.vendor != "postgresql":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW work_mem")
+        return str(cursor.fetchone()[0])
 
 
 def test_two_installations_do_not_share_an_alert(world: World, settings: Settings) -> None:

@@ -412,6 +412,8 @@ def test_fit_never_exceeds_its_limit_and_never_cuts_an_address(limit: int) -> No
     made = fit(LONG, limit)
     assert len(made.title) + (1 + len(made.body) if made.body else 0) <= limit
     assert all(line.endswith(("/1", "/2")) for line in made.body.split("\n") if "://" in line)
+    first = fit(replace(LONG, body=f"See https://a.example/{'x' * 60}/1 for more/1\n{LONG.body}"), limit)
+    assert all(line.endswith(("/1", "/2")) for line in first.body.split("\n") if "://" in line)
 
 
 def test_rendering_is_quick() -> None:

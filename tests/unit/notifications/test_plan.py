@@ -37,19 +37,20 @@ def made(
     ("items", "entry", "told"),
     [
         pytest.param([WEB], None, {"web"}, id="the first"),
-        pytest.param([WEB], known("web@warning"), set(), id="unchanged"),
-        pytest.param([WEB, DB], known("web@warning"), {"web", "db"}, id="a new one takes along what fires"),
-        pytest.param([replace(WEB, level=AlertLevel.ERROR)], known("web@warning"), {"web"}, id="a level that rose"),
-        pytest.param([OVER], known("web@warning"), {"web"}, id="the end"),
-        pytest.param([replace(OVER, muted=SILENCED)], known("web@warning"), {"web"}, id="a muted end that is owed"),
+        pytest.param([WEB], known("web@container_failed/warning"), set(), id="unchanged"),
+        pytest.param([WEB, DB], known("web@container_failed/warning"), {"web", "db"}, id="a new one takes along what fires"),
+        pytest.param([replace(WEB, level=AlertLevel.ERROR)], known("web@container_failed/warning"), {"web"}, id="a level that rose"),
+        pytest.param([replace(WEB, alertname="x")], known("web@container_failed/warning"), {"web"}, id="another name"),
+        pytest.param([OVER], known("web@container_failed/warning"), {"web"}, id="the end"),
+        pytest.param([replace(OVER, muted=SILENCED)], known("web@container_failed/warning"), {"web"}, id="a muted end that is owed"),
         pytest.param([OVER], None, {"web"}, id="came and went"),
         pytest.param([replace(OVER, muted=SILENCED)], None, set(), id="came and went under a silence"),
         pytest.param([replace(WEB, muted=SILENCED)], None, set(), id="silenced"),
         pytest.param([replace(WEB, muted=SILENCED), DB], None, {"db"}, id="one of two silenced"),
-        pytest.param([replace(WEB, muted=SILENCED)], known("web@warning"), set(), id="silenced after it was told"),
-        pytest.param([replace(OVER, flaps="12 times")], known("web@warning"), {"web"}, id="flapping is news"),
-        pytest.param([replace(OVER, flaps="13 times")], known("web@warning!flapping"), set(), id="flapping on"),
-        pytest.param([OVER], known("web@warning!flapping"), {"web"}, id="calm again"),
+        pytest.param([replace(WEB, muted=SILENCED)], known("web@container_failed/warning"), set(), id="silenced after it was told"),
+        pytest.param([replace(OVER, flaps="12 times")], known("web@container_failed/warning"), {"web"}, id="flapping is news"),
+        pytest.param([replace(OVER, flaps="13 times")], known("web@container_failed/warning!flapping"), set(), id="flapping on"),
+        pytest.param([OVER], known("web@container_failed/warning!flapping"), {"web"}, id="calm again"),
     ],
 )  # fmt: skip
 def test_what_is_told(items: list[Item], entry: LogEntry | None, told: set[str]) -> None:
@@ -62,7 +63,7 @@ def test_what_is_told(items: list[Item], entry: LogEntry | None, told: set[str])
 def test_silenced_alert_stays_known_until_its_end() -> None:
     """Protects the promise that who was told hears the end, also where others of the group were told in between."""
     quiet = replace(WEB, muted=SILENCED)
-    later = made(quiet, DB, entry=known("web@warning"))
+    later = made(quiet, DB, entry=known("web@container_failed/warning"))
     assert later.told == {"db"}
     assert later.entry is not None
     end = made(replace(OVER, muted=SILENCED), DB, entry=later.entry)
@@ -77,13 +78,13 @@ def test_what_does_not_repeat(change: dict[str, object]) -> None:
     item = replace(WEB, **change)  # type: ignore[arg-type]
     entry = known(item.token, at=NOW - 2 * REPEAT)
     assert made(item, entry=entry).send is False
-    assert made(WEB, entry=known("web@warning", at=NOW - 2 * REPEAT)).is_repeat
+    assert made(WEB, entry=known("web@container_failed/warning", at=NOW - 2 * REPEAT)).is_repeat
 
 
 def test_channel_without_ends_hears_the_next_begin() -> None:
     """Protects a channel with send_resolved off: it is not told the end, and the next begin is news."""
     audience = Audience(send_resolved=False)
-    ended = made(OVER, entry=known("web@warning"), audience=audience)
+    ended = made(OVER, entry=known("web@container_failed/warning"), audience=audience)
     assert (ended.send, ended.told) == (False, frozenset())
     assert ended.entry is not None
     assert made(WEB, entry=ended.entry, audience=audience).told == {"web"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -185,7 +186,16 @@ def test_hostile_templates_end_soon_and_small(source: str, kind: str) -> None:
 def test_work_within_conditions_counts() -> None:
     """Django takes an error within {% if %} for "no"; the limit is kept all the same."""
     with pytest.raises(ConfigError, match="60,000 steps"):
-        made("{% if many and many %}a{% else %}b{% endif %}")
+        made("{% if many and many %}a{% endif %}")
+
+
+def test_a_long_join_is_not_made_before_it_is_cut() -> None:
+    """A separator of 16,000 characters between 5,000 entries would be 80 MB."""
+    tracemalloc.start()
+    text = made("{{ some|join:long }}", data={"some": ["x"] * 5_000, "long": DATA["long"]})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(text) < 20_000 and peak < 5_000_000
 
 
 def test_output_is_cut_while_rendering() -> None:

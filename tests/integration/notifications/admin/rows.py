@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -52,7 +53,7 @@ def press(client: Client, action: str, row: Model, **data: str) -> list[str]:
 def text_of(response: Any) -> str:
     """What a person reads of a page."""
     assert response.status_code == 200
-    return " ".join(re.sub("<[^>]*>", " ", response.content.decode()).split())
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", response.content.decode())).split())
 
 
 def staff(*permissions: str) -> Client:

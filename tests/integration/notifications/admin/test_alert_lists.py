@@ -1,4 +1,4 @@
-"""Lists and pages of alerting: they open, fifty rows cost what five cost, histories cannot be edited."""
+"""Lists and pages of alerting: they open, many rows cost as many queries as few, histories cannot be edited."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def test_pages_open_for_who_may_only_look() -> None:
         assert viewer.post(page(f"{name}_change", row.pk), {"name": "x"}).status_code == 403, name
 
 
-def test_fifty_rows_cost_as_many_queries_as_five(admin_client: Client) -> None:
+def test_more_rows_cost_no_more_queries(admin_client: Client) -> None:
     """No list asks the database again for each row."""
     costs: dict[str, list[int]] = {name: [] for name in OURS}
-    for start, count in ((0, 5), (5, 40)):
+    for start, count in ((0, 2), (2, 8)):
         fill(count, start=start)
         for name in OURS:
             admin_client.get(page(f"{name}_changelist"))  # content types and the like are cached from here on

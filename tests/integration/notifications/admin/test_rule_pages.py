@@ -69,7 +69,7 @@ def test_inhibit_rules_are_written_with_names_of_labels(admin_client: Client) ->
         "target_matchers": 'project=~".+"',
     }
     assert admin_client.post(page("inhibitrule_add"), {**fields, "equal": "host, project"}).status_code == 302
-    rule = InhibitRule.objects.get()
+    rule = InhibitRule.objects.get(name="hosts")
     assert rule.equal == ["host", "project"]
     assert admin_client.post(page("inhibitrule_change", rule.pk), {**fields, "equal": ""}).status_code == 302
     rule.refresh_from_db()
