@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from healing.core.errors import EngineUnreachable
 from healing.core.types import Event
@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 WAITING = 10_000
 """More events than this do not wait: the stream ends, and is opened anew where its reader left off."""
 DONE = 1_000
-"""So many are kept after they were worked off, because a database that crashed may have lost what came of them."""
+DONE_LATELY = timedelta(seconds=60)
+"""So many of so long are kept after they were worked off: a database that crashed may have lost what came of them."""
 
 
 class KeptStream:
@@ -67,8 +68,9 @@ class KeptStream:
     def done(self) -> None:
         """The next event has been worked off."""
         with self._changed:
-            self._done.append(self._waiting.popleft())
-            if len(self._done) > self._most_done:
+            last = self._waiting.popleft()
+            self._done.append(last)
+            while len(self._done) > self._most_done or self._done[0].at < last.at - DONE_LATELY:
                 self._known_since = max(self._known_since, self._done.popleft().at)
                 self._lost_some = True
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from healing.core.errors import ConfigError, EngineUnreachable, PluginError
 from healing.core.events import HINTS, StreamMemory, remember, shutdown_began
@@ -157,7 +157,9 @@ class HostWatcher:
                 self._take(host, engine, event)
                 kept.done()
                 self._behind = self._behind - 1 if self._behind else None
-            except (OperationalError, InterfaceError) as error:
+            except (DatabaseError, InterfaceError) as error:
+                if refusals.is_of_the_statement(error):
+                    raise
                 self._say_database(error)
                 if not self._regain(kept):
                     return
@@ -188,11 +190,11 @@ class HostWatcher:
             if self._stop.wait(min(FIRST_ASK + away / 8, LONGEST_ASK)):
                 return None
             close_old_connections()
-            with suppress(OperationalError, InterfaceError):
+            with suppress(DatabaseError, InterfaceError):
                 host = Host.objects.get(pk=self.host_id)
                 hosts.beat(self.sign, db_now() - hosts.WATCHER_FRESH)
                 # There was no gap; a database that crashed may have lost since when.
-                Host.objects.filter(pk=host.pk).update(stream_since=self._since)
+                Host.objects.filter(pk=host.pk, stream_since__isnull=False).update(stream_since=self._since)
                 return host
 
     def _caught_up(self, kept: KeptStream) -> None:
@@ -215,10 +217,7 @@ class HostWatcher:
         logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
 
     def _begin(self, host: Host, engine: Engine, version: str, latency: float | None = None) -> datetime:
-        """Connected: what is new is registered, and everything is looked at once the replay has been taken in.
-
-        From when on events are to be asked for.
-        """
+        """Connected: register what is new, have all looked at after the replay. From when on events are to be asked for."""
         now = db_now()
         host_stage.back(host, now)
         self._memory, self._comeback = StreamMemory(), Comeback(engine, now)
@@ -229,7 +228,7 @@ class HostWatcher:
             stream_since=now, version=version[:100], last_seen=now, latency=latency, latency_at=now
         )
         host.stream_since = self._since = now
-        hosts.beat(f"watch:{self.name}", now)
+        hosts.beat(self.sign, now)
         self.connected.set()
         register_wanted(host, engine)
         statuses.look_soon(host.pk, now + RELIST_IN)

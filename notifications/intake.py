@@ -77,7 +77,7 @@ def _due(now: datetime, only: Notification | None) -> Iterable[Notification]:
         if only.alert_key:
             same |= Q(alert_key=only.alert_key)
         due = due.filter(same)
-    return due.order_by("created_at", "id")[:BATCH]
+    return due.order_by("written_at", "kind", "id")[:BATCH]
 
 
 def key_of(row: Notification) -> str:

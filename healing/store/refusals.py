@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 
 LASTS = 5.0
 """Seconds over which they must have come to be told of."""
@@ -52,6 +52,11 @@ def is_refusal(error: BaseException) -> bool:
     """Whether the database, or its own start of a connection, had no room."""
     code = getattr(error.__cause__ or error, "pgcode", None)
     return code in _CODES or any(text in str(error) for text in _TEXTS)
+
+
+def is_of_the_statement(error: BaseException) -> bool:
+    """Whether the database has understood and declined: what it was asked, not its state, is at fault."""
+    return isinstance(error, (DataError, IntegrityError, ProgrammingError))
 
 
 def ask_for_room() -> None:

@@ -5,6 +5,7 @@
 import datetime
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.datetime
 import django.utils.timezone
 import notifications.secrets
 import uuid
@@ -318,6 +319,11 @@ class Migration(migrations.Migration):
             model_name='notification',
             name='outcome',
             field=models.CharField(blank=True, default='', max_length=20),
+        ),
+        migrations.AddField(
+            model_name='notification',
+            name='written_at',
+            field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, help_text="By the database's clock: what orders begins and ends."),
         ),
         migrations.AddField(
             model_name='notification',

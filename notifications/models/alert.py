@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from notifications.core.alert import (
@@ -62,6 +63,9 @@ class Notification(models.Model):
     depends_on: Any = models.JSONField(default=list, blank=True)
     details: Any = models.JSONField(default=dict, blank=True)
     is_event = models.BooleanField(default=False)
+    written_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="By the database's clock: what orders begins and ends."
+    )
     route_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When it is to be routed; empty once it has been."
     )

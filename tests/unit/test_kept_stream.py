@@ -81,6 +81,15 @@ def test_it_does_not_go_back_to_what_it_has_not() -> None:
     assert worked_off(kept, 3) == ["e3", "e4", "e5"]
 
 
+def test_it_keeps_no_more_than_a_database_may_lose() -> None:
+    """There is a stream for each engine, and what is long worked off is on the disk."""
+    kept = filled(100)
+    worked_off(kept, 100)
+    assert not kept.go_back(at(30))
+    assert kept.go_back(at(50))
+    assert kept.waiting == 51
+
+
 def test_a_stream_that_breaks_is_worked_off_first() -> None:
     """What came before the break counts; then its error is raised in the thread that works it off."""
 

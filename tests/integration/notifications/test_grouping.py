@@ -360,3 +360,14 @@ def test_level_that_rises_into_another_group_is_told_once_there_and_ended_in_bot
     assert {message.status for message in ends} == {AlertKind.RESOLVED}
     assert len({message.thread for message in ends}) == 2
     assert run(4000) == []
+
+
+def test_order_is_that_of_the_database_not_of_the_writers_clocks() -> None:
+    """Protects from alerts that fire for ever: an end written after the begin ends it, whatever the writers' clocks say."""
+    fake_channel()
+    write(alert(1), 20)
+    resolve(alert(1), 19)
+    assert ActiveAlert.objects.count() == 0
+    (message,) = run(60)
+    assert message.status is AlertKind.RESOLVED
+    assert not ActiveAlert.objects.filter(ends_at=None).exists()

@@ -61,7 +61,7 @@ def test_needs_update(
     last: LogEntry | None, firing: str, resolved: str, send_resolved: bool, send: bool, reason: str
 ) -> None:
     """Protects people from missing a change, and from hearing of none."""
-    assert ask(last, firing, resolved, send_resolved) == Verdict(send, reason)
+    assert ask(last, firing, resolved, send_resolved) == Verdict(send, reason, "repeated" in reason)
 
 
 @pytest.mark.parametrize(
