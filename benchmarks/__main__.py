@@ -1,6 +1,6 @@
 """`python -m benchmarks latency|trace|storm|hopeless|idle|probes|alerts|backlog|scale|all`: measures, and prints tables in Markdown.
 
-All but the last three measure on a private engine; these on a simulated fleet. `python -m benchmarks.scale` has more options.
+All but the last four measure on a private engine; `alerts` on none, the others on a simulated fleet. `python -m benchmarks.scale` has more options.
 """
 
 from __future__ import annotations

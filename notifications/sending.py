@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,6 +29,8 @@ from notifications.models import Channel, Delivery, DeliveryState
 LEASE = timedelta(seconds=60)
 """Longer than any channel may take to send."""
 BATCH = 500
+AT_ONCE = 4
+"""Sends of this process to one channel at once: a channel that hangs holds no more threads."""
 
 Fault = PermanentError | TemporaryError
 
@@ -46,22 +48,32 @@ class _Done:
 
 
 class _InFlight:
-    """The channels that a thread of this process is sending to, also one that hangs from an earlier round."""
+    """How many threads of this process are sending to each channel, also those that hang from an earlier round; and
+    which channels somebody found full meanwhile, whose deliveries are for those that are sending."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ids: set[int | None] = set()
+        self._threads: Counter[int | None] = Counter()
+        self._missed: set[int | None] = set()
 
     def enter(self, channel_id: int | None) -> bool:
         with self._lock:
-            if channel_id in self._ids:
+            if self._threads[channel_id] >= AT_ONCE:
+                self._missed.add(channel_id)
                 return False
-            self._ids.add(channel_id)
+            self._threads[channel_id] += 1
             return True
 
     def leave(self, channel_id: int | None) -> None:
         with self._lock:
-            self._ids.discard(channel_id)
+            self._threads[channel_id] -= 1
+
+    def take_missed(self, channel_id: int | None) -> bool:
+        """Whether somebody found the channel full; true for one who asks."""
+        with self._lock:
+            missed = channel_id in self._missed
+            self._missed.discard(channel_id)
+            return missed
 
 
 _in_flight = _InFlight()
@@ -104,8 +116,15 @@ def send_due(fixed: datetime | None, seconds: float, only: Iterable[UUID] | None
         outcomes.record(done.delivery, done.answer, done.fault, turn.now)
         messaging.note_thread(done.delivery, done.thread_ref)
         if not isinstance(done.fault, TemporaryError):
-            _next(turn, done.delivery.channel_id)
+            _go_on(turn, done.delivery.channel_id)
     return turn.tried
+
+
+def _go_on(turn: _Round, channel_id: int | None) -> None:
+    """The next of this channel; what others could not start because it was full is ours."""
+    if not turn.waiting[channel_id] and _in_flight.take_missed(channel_id):
+        turn.waiting[channel_id].extend(_due(turn.now, None).filter(channel=channel_id)[:BATCH])
+    _next(turn, channel_id)
 
 
 def _due(now: datetime, only: Iterable[UUID] | None) -> QuerySet[Delivery]:

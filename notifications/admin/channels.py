@@ -109,13 +109,19 @@ class ChannelAdmin(AlertingAdmin):
         urls: list[URLPattern] = super().get_urls()
         return [path("test/", test, name="notifications_channel_test"), *urls]
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Programs are set up by superusers only; who may change other channels sees them."""
+        if isinstance(obj, Channel) and obj.kind in kinds.FOR_SUPERUSERS and not _is_superuser(request):
+            return False
+        return bool(super().has_change_permission(request, obj))
+
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """First the kind, then its form."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if request.GET.get("kind") not in kinds.offered():
+        if request.GET.get("kind") not in kinds.offered(_is_superuser(request)):
             return self._choose_kind(request)
         response: HttpResponse = super().add_view(request, form_url, extra_context)
         return response
@@ -124,7 +130,7 @@ class ChannelAdmin(AlertingAdmin):
         rest = {name: str(value) for name, value in request.GET.items() if name != "kind"}
         groups = [
             (title, [(kind, urlencode({**rest, "kind": kind.name})) for kind in group])
-            for title, group in kinds.groups()
+            for title, group in kinds.groups(_is_superuser(request))
         ]
         context = {
             **self.admin_site.each_context(request),
@@ -190,8 +196,10 @@ class ChannelAdmin(AlertingAdmin):
         if not self._may_write(request, channel):
             raise PermissionDenied
         kind = self._kind(request, channel)
-        if channel is None and kind not in kinds.offered():
+        if channel is None and kind not in kinds.offered(_is_superuser(request)):
             raise Http404
+        if channel is not None:
+            self.note(request, [channel], "Test with values that are not saved.")
         return HttpResponse(_test_typed(settings_form(kind, channel, TypedForm)(request.POST)))
 
     @display(description="test")
@@ -250,6 +258,10 @@ class ChannelAdmin(AlertingAdmin):
     def _switched(self, request: HttpRequest, rows: list[Channel], word: str) -> None:
         self.note(request, rows, f"{word}.")
         self.message_user(request, f"{word} {len(rows)} channels.", messages.SUCCESS)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
 
 
 def _forget_failures(channels: QuerySet[Channel]) -> None:

@@ -9,6 +9,8 @@ from notifications.channels import kinds
 
 _OTHERS = "Installed plug-ins"
 _MADE_FOR_TESTS = "fake"
+FOR_SUPERUSERS = frozenset({"command"})
+"""Kinds by which who sets them up may do on the worker's machine whatever Selfheal may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,15 @@ _GROUPS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
 _KNOWN = {kind.name: kind for _, group in _GROUPS for kind in group}
 
 
-def offered() -> tuple[str, ...]:
+def offered(is_superuser: bool = True) -> tuple[str, ...]:
     """The kinds that a person may choose."""
-    return tuple(name for name in kinds() if name != _MADE_FOR_TESTS)
+    kept_back = frozenset() if is_superuser else FOR_SUPERUSERS
+    return tuple(name for name in kinds() if name != _MADE_FOR_TESTS and name not in kept_back)
 
 
-def groups() -> Iterator[tuple[str, list[Kind]]]:
+def groups(is_superuser: bool = True) -> Iterator[tuple[str, list[Kind]]]:
     """What is offered, under headings; plug-ins come last."""
-    left = set(offered())
+    left = set(offered(is_superuser))
     for title, group in _GROUPS:
         found = [kind for kind in group if kind.name in left]
         if found:

@@ -32,6 +32,11 @@ SETTING, CLEAR = "setting_", "clear_"
 WHOLE = "config"
 """The one setting of a plug-in that does not say what its fields are: all of them, as JSON."""
 KEPT = "Set. Leave empty to keep it."
+MOVED = "Enter it again, or clear it: where it goes to has changed, and what is stored is not sent elsewhere."
+_LEADS = frozenset({"host", "port", "urls", "command"})
+"""Settings beside those of the kind `url` that say who gets the secrets."""
+_STAYS = frozenset({"secret", "old_secret", "access_key_secret"})
+"""Secrets that only sign and are never sent."""
 _MANY_LINES = frozenset({("apprise", "url")})
 _UNREADABLE = (
     "What was stored cannot be decrypted with the present SELFHEAL_SECRET_KEY: enter it anew, or give the former key "
@@ -102,7 +107,21 @@ class SettingsMixin(forms.BaseForm):
                 build(self.kind, config)
             except ConfigError as error:
                 self._refuse(error)
+            else:
+                self._refuse_moved_secrets(cleaned, config)
         return cleaned
+
+    def _refuse_moved_secrets(self, cleaned: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        """Who may change a channel does not read its secrets by having them sent, or tested, to a server of theirs."""
+        fields = described(self.kind)
+        changed = {each.name for each in fields if config.get(each.name) != self.stored.get(each.name)}
+        if not self.stored or not any(_leads(each) for each in fields if each.name in changed):
+            return
+        for field in fields:
+            name = f"{SETTING}{field.name}"
+            is_kept = field.name in config and cleaned.get(name) in (None, "", [], {})
+            if field.secret and is_kept and not _leads(field) and field.name not in _STAYS:
+                self.add_error(name, MOVED)
 
     def _config(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored, with what was written over it; settings that no form shows stay."""
@@ -127,6 +146,10 @@ class SettingsMixin(forms.BaseForm):
             return
         reason = error.reason[:1].upper() + error.reason[1:]
         self.add_error(name, reason if reason.endswith(".") else f"{reason}.")
+
+
+def _leads(field: Field) -> bool:
+    return field.kind == "url" or field.name in _LEADS
 
 
 def settings_form(kind: str, channel: Channel | None, base: type[Form]) -> type[Form]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -30,6 +30,11 @@ FILE_ARGUMENTS = frozenset({"template", "keyfile", "subfile", "pgppub", "pgpprv"
 _CODES = ("errcode", "StatusCode", "code")
 """Where services that answer 200 to everything say that they refused; Apprise does not look there."""
 _CODED = frozenset({"dingtalk", "feishu", "lark", "wecombot"})
+_VERBATIM = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos"})
+"""Schemes whose receivers call nobody for a name in the text."""
+_MENTION = re.compile(r"@(?=(?:everyone|here|all|channel|room)\b|\*\*)|<(?=[@!#&]|at\b|users/)", re.IGNORECASE)
+_NOTHING = "\u200b"
+"""A space without width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def _send_to(url: str, message: Message, until: float) -> tuple[ChannelError | N
         try:
             plugin = _plugin_of(url)
             name, schema = str(plugin.service_name), str(plugin.schema)
-            sent = plugin.notify(**_words(plugin, message))
+            sent = plugin.notify(**_words(plugin, message, str if schema in _VERBATIM else _unmentioning))
         except (ChannelError, ConfigError):
             raise
         except Exception as error:
@@ -129,10 +134,15 @@ def _send_to(url: str, message: Message, until: float) -> tuple[ChannelError | N
     return PermanentError(text), ""
 
 
-def _words(plugin: Any, message: Message) -> dict[str, Any]:
+def _unmentioning(text: str) -> str:
+    """With what chats take for a mention of everybody broken, so that no container calls people by its output."""
+    return _MENTION.sub(lambda found: found[0] + _NOTHING, text)
+
+
+def _words(plugin: Any, message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
     """One message of plain text within the service's limits, never several."""
     resolved = message.status is AlertKind.RESOLVED
-    title = title_of(message)
+    title = clean(title_of(message))
     room = int(plugin.body_maxlen)
     if plugin.title_maxlen > 0:
         title = cut(title, int(plugin.title_maxlen))
@@ -141,7 +151,7 @@ def _words(plugin: Any, message: Message) -> dict[str, Any]:
         room -= len(title) + 2
     return {
         "title": title,
-        "body": body_and_links(message, max(room, 1)) or title,
+        "body": body_and_links(message, max(room, 1), clean=clean) or title,
         "notify_type": "success" if resolved else _TYPES[message.alert.level],
         "body_format": "text",
         "overflow": "truncate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -79,7 +80,7 @@ def fault_of(answer: Answer, retry_after: float | None = None) -> ChannelError |
 
 
 async def _exchange(request: Request, timeout: float, tls_verify: bool) -> Answer:
-    headers = {"User-Agent": "selfheal", **request.headers}
+    headers = {"User-Agent": "selfheal", "Accept-Encoding": "gzip", **request.headers}
     async with (
         asyncio.timeout(timeout),
         httpx.AsyncClient(
@@ -92,11 +93,17 @@ async def _exchange(request: Request, timeout: float, tls_verify: bool) -> Answe
 
 
 async def _beginning(response: httpx.Response) -> bytes:
+    """Decompressed here, because a small answer may be a large one compressed, several times over too."""
     read = b""
-    async for piece in response.aiter_bytes(8192):
+    async for piece in response.aiter_raw(8192):
         read += piece
         if len(read) >= BODY_LIMIT:
             break
+    if response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+        try:
+            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(read, BODY_LIMIT)
+        except zlib.error:
+            return read[:BODY_LIMIT]
     return read[:BODY_LIMIT]
 
 

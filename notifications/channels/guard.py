@@ -61,10 +61,15 @@ class Watch:
         """Raise RefusedAddress where `host`, which has been resolved to `address`, may not be called."""
         policy = self.policy
         reason = judge_address(address, port, allow_private=policy.allow_private, refused=policy.refused)
-        if (host.lower().rstrip("."), port) in policy.refused:
+        if (host.lower().rstrip("."), port) in policy.refused or self._is_own_store(address, port):
             reason = "is one of Selfheal's own stores, which are never called"
         if reason is not None:
             self.refuse(RefusedAddress(host, reason, address))
+
+    def _is_own_store(self, address: str, port: int) -> bool:
+        """A store on loopback mostly listens on all other addresses of this machine too."""
+        local = any(its == port and _is_loopback(host) for host, its in self.policy.refused)
+        return local and _is_of_this_machine(address)
 
     def check_path(self, path: str) -> None:
         """The same for a Unix socket: it is this machine's, as loopback is."""
@@ -78,6 +83,24 @@ class Watch:
     def refuse(self, refusal: RefusedAddress) -> None:
         self.refusals.append(refusal)
         raise refusal
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_of_this_machine(address: str) -> bool:
+    """Whether a socket can be bound to it; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 _watch: ContextVar[Watch | None] = ContextVar("selfheal_address_policy", default=None)

@@ -43,7 +43,7 @@ class Answer:
         """The body as JSON, None where it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -145,10 +145,17 @@ async def _post(
         httpx.AsyncClient(
             transport=GuardedTransport(tls_verify), timeout=timeout, follow_redirects=False, trust_env=False
         ) as client,
-        client.stream("POST", url, content=content, headers=httpx.Headers(headers)) as response,
+        client.stream("POST", url, content=content, headers=_plainly(headers)) as response,
     ):
         pause = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
         return Answer(response.status_code, await _beginning(response, limit), pause)
+
+
+def _plainly(headers: Mapping[str, str]) -> httpx.Headers:
+    """Answers are read as they come, so none is asked for that is compressed."""
+    asked = httpx.Headers({"Accept-Encoding": "identity"})
+    asked.update(httpx.Headers(headers))
+    return asked
 
 
 async def _beginning(response: httpx.Response, limit: int) -> bytes:

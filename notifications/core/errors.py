@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class ChannelError(Exception):
     """Base of everything a channel may raise on purpose; its text is shown to people and holds no secret."""
@@ -16,7 +18,8 @@ class TemporaryError(ChannelError):
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        # What a service says may be no number of seconds at all.
+        self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < math.inf else None
 
 
 class ConfigError(ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,8 +17,9 @@ _PART = 6
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every secret replaced, also where it stands percent-encoded, or where only a part of a secret address
-    is quoted: its password, a long segment of its path, a value of its query.
+    """`text` with every secret replaced, also where it stands percent-encoded, in JSON or in HTML, or where only a part of
+    it is quoted: a token without the word before it; of a secret address its password, a long segment of its path, a
+    value of its query. A text that was cut within a secret ends before it.
     """
     forms = {form for secret in secrets if secret for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
@@ -24,7 +27,17 @@ def mask(text: str, secrets: Iterable[str]) -> str:
             text = text.replace(form, MASK)
         else:
             text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, text)
-    return text
+    return _without_begun(text, forms)
+
+
+def _without_begun(text: str, forms: Iterable[str]) -> str:
+    """Addresses begin with what is no secret, so of them only the parts count."""
+    longest = 0
+    for form in forms:
+        if "/" not in form:
+            sizes = range(min(len(form) - 1, len(text)), _PART - 1, -1)
+            longest = max(longest, next((size for size in sizes if text.endswith(form[:size])), 0))
+    return text[: len(text) - longest] + MASK if longest else text
 
 
 def secrets_of(config: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
@@ -58,8 +71,16 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    for part in (secret, *_parts_of_address(secret)):
-        yield from (part, quote(part, safe=""), quote(part), quote_plus(part), unquote(part))
+    for part in (secret, *_words_of(secret), *_parts_of_address(secret)):
+        yield from (part, quote(part, safe=""), quote(part), quote_plus(part), unquote(part), html.escape(part))
+        for written in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
+            yield from (written, written.replace("/", "\\/"))
+
+
+def _words_of(secret: str) -> Iterator[str]:
+    """`Bearer …`: services quote the token alone."""
+    words = secret.split()
+    yield from (word for word in words if len(words) > 1 and len(word) > _PART)
 
 
 def _parts_of_address(secret: str) -> Iterator[str]:

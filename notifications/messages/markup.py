@@ -33,6 +33,8 @@ def refuse_markup(source: str, kind: str, bound: set[str]) -> None:
 
     def stand_in(hole: re.Match[str]) -> str:
         name = hole[1].strip()
+        if name == "colour" and name not in bound:
+            return "#000000"
         return "https://" if _LINKS.fullmatch(name) and name not in bound else _HOLE
 
     held = _BLOCK.sub(_BLOCK_HOLE, _VALUE.sub(stand_in, source))
@@ -79,6 +81,8 @@ class _Checker(HTMLParser):
             self.refuse(
                 "href must begin with https://, http:// or mailto:, or be {{ link }} or the url of one of links"
             )
+        if name == "style" and _HOLE in value:
+            self.refuse("the only value that a style may hold is {{ colour }}: others come from what containers say")
         if name == "style" and _LOADS.search(value.replace(_BLOCK_HOLE, "")):
             self.refuse("a style may not load anything")
 

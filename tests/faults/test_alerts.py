@@ -77,10 +77,15 @@ def test_f19_storm_of_alerts_at_a_receiver_that_is_full(world: World) -> None:
     assert len(ids) == STORM, "an alert was told under two ids"
     assert messages <= MOST_MESSAGES, f"{messages} messages for {PROJECTS} groups"
     assert refused <= 10, f"{refused} messages while the receiver asked for 5 s of patience each time"
-    states = world.stack.rows(
-        "SELECT state, count(*) AS n FROM notifications_notification WHERE alert_key LIKE 'storm:%' GROUP BY state"
+    wait(lambda: _states(world) == {"sent": STORM}, 30, lambda: f"{_states(world)}")
+
+
+def _states(world: World) -> dict[str, int]:
+    rows = world.stack.rows(
+        "SELECT state, count(*) AS n FROM notifications_notification WHERE alert_key LIKE ? GROUP BY state",
+        "storm:%",
     )
-    assert {row["state"]: row["n"] for row in states} == {"sent": STORM}
+    return {row["state"]: row["n"] for row in rows}
 
 
 def _told(world: World, since: float) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -76,9 +77,16 @@ def read_json(answer: Answer) -> Mapping[str, Any]:
     """The JSON object of an answer; an empty one where it is anything else."""
     try:
         value = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, Mapping) else {}
+
+
+def seconds_of(said: Any) -> float | None:
+    """What a service says in JSON for how long to wait: a day at most, None where it is no number."""
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said < math.inf:
+        return None
+    return float(min(said, 86_400))
 
 
 def coded_fault(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from notifications.channels.exchange import Answer, Request, fault_of
-from notifications.channels.services.base import Service, json_request, read_json
+from notifications.channels.services.base import Service, json_request, read_json, seconds_of
 from notifications.channels.services.words import body_and_links, cut, title_of
 from notifications.core.alert import AlertKind, AlertLevel, Link, Message
 from notifications.core.errors import ChannelError
@@ -45,7 +45,7 @@ class DiscordChannel(Service):
     def request(self, message: Message) -> Request:
         resolved = message.status is AlertKind.RESOLVED
         embed = {
-            "title": cut(title_of(message), TITLE_LIMIT),
+            "title": cut(_escape(title_of(message)), TITLE_LIMIT),
             "description": body_and_links(message, LIMIT, show=_link, clean=_escape),
             "color": _RESOLVED if resolved else _COLOURS[message.alert.level],
             "timestamp": message.created_at.isoformat(),
@@ -55,7 +55,7 @@ class DiscordChannel(Service):
     def fault(self, answer: Answer) -> ChannelError | None:
         """The body's `retry_after` is exact, the header is not always there."""
         wait = read_json(answer).get("retry_after")
-        return fault_of(answer, retry_after=float(wait) if isinstance(wait, int | float) else None)
+        return fault_of(answer, retry_after=seconds_of(wait))
 
 
 def _link(link: Link) -> str:

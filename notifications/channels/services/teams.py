@@ -59,18 +59,20 @@ def _title(message: Message) -> dict[str, Any]:
     colour = "Good" if message.status is AlertKind.RESOLVED else "Attention"
     if colour == "Attention" and not message.alert.level.reaches(AlertLevel.ERROR):
         colour = "Warning" if message.alert.level is AlertLevel.WARNING else "Default"
-    return {
-        "type": "TextBlock",
+    run = {
+        "type": "TextRun",
         "text": cut(title_of(message), TITLE_LIMIT, in_json),
         "weight": "Bolder",
         "size": "Medium",
-        "wrap": True,
         "color": colour,
     }
+    return {"type": "RichTextBlock", "inlines": [run]}
 
 
 def _body(message: Message) -> list[dict[str, Any]]:
-    """A rich block for each line: a text block would take what a container says for mark-up, and join lines."""
+    """A rich block for each line, as for the title: a text block would take what a container says for mark-up, and join
+    lines.
+    """
     lines = cut(message.body.strip(), LIMIT, in_json).splitlines()
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], f"… ({len(lines) - LINES + 1} more lines)"]

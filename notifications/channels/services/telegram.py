@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from notifications.channels.exchange import Answer, Request, fault_of
-from notifications.channels.services.base import Service, json_request, read_json
+from notifications.channels.services.base import Service, json_request, read_json, seconds_of
 from notifications.channels.services.reading import require_token
 from notifications.channels.services.words import in_utf16, whole
 from notifications.core.alert import AlertLevel, Message
@@ -76,7 +76,7 @@ class TelegramChannel(Service):
         """Telegram says in the body how long to wait."""
         parameters = read_json(answer).get("parameters")
         wait = parameters.get("retry_after") if isinstance(parameters, Mapping) else None
-        return fault_of(answer, retry_after=float(wait) if isinstance(wait, int) else None)
+        return fault_of(answer, retry_after=seconds_of(wait))
 
     def sent(self, answer: Answer, message: Message) -> str | Sent:
         result = read_json(answer).get("result")

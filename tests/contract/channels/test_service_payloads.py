@@ -115,7 +115,7 @@ def test_teams_gets_an_adaptive_card(sink: Sink) -> None:
     attachment = sent("teams", sink).json["attachments"][0]
     assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
     card = attachment["content"]
-    assert card["type"] == "AdaptiveCard" and card["body"][0]["text"] == "web is down"
+    assert card["type"] == "AdaptiveCard" and card["body"][0]["inlines"][0]["text"] == "web is down"
     lines = [block["inlines"][0]["text"] for block in card["body"][1:]]
     assert lines == MESSAGE.body.splitlines()
     assert card["actions"][0] == {"type": "Action.OpenUrl", "title": "Open", "url": OPEN.url}

@@ -60,3 +60,25 @@ def test_secrets_are_found_within_lists_and_objects() -> None:
 def test_address_as_it_may_be_shown(url: str, shown: str) -> None:
     """Protects lists of channels, which say where a channel leads."""
     assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("bad token abcdef123456", "Bearer abcdef123456"),
+        (r'{"got": "p\"w\u00e9rd\/x9"}', 'p"wérd/x9'),
+        (r'{"got": "p\"wérd/x9"}', 'p"wérd/x9'),
+        ("<p>a&amp;b&lt;cdef</p>", "a&b<cdef"),
+        ("the answer ends in abcdef12", "abcdef123456"),
+    ],
+)
+def test_secrets_are_masked_as_services_quote_them(text: str, secret: str) -> None:
+    """Protects tokens that are quoted without their `Bearer`, in JSON, in HTML, or cut at the end of an answer."""
+    shown = mask(text, [secret])
+    assert "***" in shown
+    assert not any(part in shown for part in ("abcdef", "w\\u00e9rd", "wérd", "cdef"))
+
+
+def test_an_end_that_only_begins_like_an_address_is_kept() -> None:
+    """Protects ordinary ends of texts: what every address begins with is no secret."""
+    assert mask("use https://hooks", ["https://hooks.example.org/T0KEN123456"]) == "use https://hooks"
