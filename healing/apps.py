@@ -11,8 +11,10 @@ class HealingConfigApp(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from healing import approving, signals
+        from healing import approving, engine_places, signals
         from notifications import approvals
+        from notifications.channels import stores
 
         signals.connect()
         approvals.register(approving.BREAKER, approving.decide)
+        stores.register(engine_places.places)

@@ -5,12 +5,14 @@ One transaction a group, its row locked. What is to be sent are delivery rows wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from notifications import messaging, mutes
 from notifications.core.alert import AlertLevel, Outcome
@@ -18,9 +20,10 @@ from notifications.core.dedup import LogEntry as Known
 from notifications.core.flapping import flapping
 from notifications.core.muting import Muted
 from notifications.core.noise import PATIENCE, Tell
-from notifications.core.plan import Audience, Item, Plan, Silent, plan
-from notifications.core.routing import Way
+from notifications.core.plan import Audience, Item, Plan, Silent, key_of, plan
+from notifications.core.routing import GROUP_INTERVAL, Way
 from notifications.models import (
+    UNDECIDED,
     ActiveAlert,
     AlertGroup,
     Channel,
@@ -37,9 +40,13 @@ ROUND = 500
 EVENT_LIFE = timedelta(days=1)
 """How long an event that is muted is kept for being told after all."""
 SHORTEST = timedelta(seconds=1)
+AGAIN_IN = timedelta(seconds=10)
+"""When a group is looked at again whose turn has failed."""
 
-MOVED = Muted("moved", "", "told by another group since its level rose", None)
-Undecided = (NotificationState.PENDING, NotificationState.MUTED, NotificationState.HELD)
+MOVED = Muted("moved", "", "told by another group since its labels changed", None)
+ELSEWHERE = Muted("elsewhere", "", "no longer told on this channel, but for its end", None)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -97,7 +104,18 @@ def flush_due(now: datetime, only: Sequence[int] | None = None) -> list[UUID]:
     if not ids:
         return []
     shared = Round(now)
-    return [message for group_id in ids for message in _flush(group_id, shared, wait=only is not None)]
+    wait = only is not None
+    return [message for group_id in ids for message in _flush_or_put_off(group_id, shared, wait=wait)]
+
+
+def _flush_or_put_off(group_id: int, shared: Round, *, wait: bool) -> list[UUID]:
+    """A group whose turn fails is logged and keeps no other from its own."""
+    try:
+        return _flush(group_id, shared, wait=wait)
+    except Exception:
+        logger.exception("a group's turn failed", extra={"action": "group_failed", "group": group_id})
+        AlertGroup.objects.filter(pk=group_id, closed_at=None).update(flush_at=shared.now + AGAIN_IN)
+        return []
 
 
 def _flush(group_id: int, shared: Round, *, wait: bool) -> list[UUID]:
@@ -157,13 +175,12 @@ def _tell_channels(turn: _Turn, shared: Round) -> None:
     entries = {entry.channel_id: entry for entry in turn.group.log.select_related("channel")}
     receiver_id = turn.way.receiver_id if turn.way else None
     current = {channel.pk: channel for channel in shared.channels(receiver_id)} if turn.way else {}
-    if not current:
+    if turn.way and not current:
         turn.silent |= {key: Silent("its route has no enabled channel", final=True) for key in turn.items}
     owed = {pk: entry.channel for pk, entry in entries.items() if pk not in current and entry.channel.enabled}
     plans: dict[frozenset[str], list[tuple[Channel, Plan]]] = {}
     for pk, channel in (current | owed).items():
-        items = [item for item in turn.items.values() if pk in current or not item.fires]
-        made = _plan(turn, channel, entries.get(pk), items, is_owed=pk in owed)
+        made = _plan(turn, channel, entries.get(pk), is_owed=pk in owed)
         if made.is_repeat and _is_waiting(turn.group, channel):
             continue
         _remember(turn, channel, entries.get(pk), made)
@@ -179,19 +196,18 @@ def _is_waiting(group: AlertGroup, channel: Channel) -> bool:
     return waiting.exists()
 
 
-def _plan(
-    turn: _Turn, channel: Channel, entry: LogEntry | None, items: Sequence[Item], *, is_owed: bool
-) -> Plan:
+def _plan(turn: _Turn, channel: Channel, entry: LogEntry | None, *, is_owed: bool) -> Plan:
     """`is_owed`: the channel is no longer on this way and is told ends only of what it was told."""
     known = Known(frozenset(entry.firing), frozenset(entry.resolved), entry.sent_at) if entry else None
+    items: Iterable[Item] = turn.items.values()
     if is_owed and known is not None:
-        keys = {token.rpartition("@")[0] for token in known.firing}
-        items = [item for item in items if item.key in keys]
+        keys = set(map(key_of, known.firing))
+        items = (replace(item, muted=ELSEWHERE) if item.fires else item for item in items if item.key in keys)
     audience = Audience(AlertLevel(channel.min_level), Tell(channel.tell), channel.send_resolved)
     repeat = turn.way.repeat_interval if turn.way else timedelta.max
-    made = plan(items, audience, known, repeat, turn.now)
+    made = plan(list(items), audience, known, repeat, turn.now)
     for key, silent in (made.silent or {}).items():
-        if key not in turn.silent or turn.silent[key].final:
+        if key not in turn.silent or (turn.silent[key].final and not is_owed):
             turn.silent[key] = silent
     turn.told |= made.told
     return made
@@ -229,31 +245,37 @@ def _write(turn: _Turn, told: frozenset[str], planned: Sequence[tuple[Channel, P
 
 def _record(turn: _Turn) -> None:
     """Say of every notification what became of it."""
-    fresh = [
-        member.pk for member in turn.members if member.alert.alert_key in turn.told and member.told_at is None
-    ]
-    GroupMember.objects.filter(pk__in=fresh).update(told_at=turn.now)
-    told = [member.alert for member in turn.members if member.alert.alert_key in turn.told]
+    told = [member for member in turn.members if member.alert.alert_key in turn.told]
     if told:
-        keys = [alert.alert_key for alert in told]
-        older = Notification.objects.filter(
-            alert_key__in=keys, route_at=None, state__in=Undecided, items=None
-        )
-        older.exclude(pk__in=[alert.notification_id for alert in told]).update(
-            state=NotificationState.MERGED, reason="told together with a newer one about the same thing"
-        )
-        Notification.objects.filter(pk__in=[alert.notification_id for alert in told]).filter(
-            state__in=(NotificationState.MUTED, NotificationState.HELD)
-        ).update(state=NotificationState.PENDING, reason="")
-    reasons: dict[tuple[str, str], list[UUID]] = {}
+        fresh = [member.pk for member in told if member.told_at is None]
+        GroupMember.objects.filter(pk__in=fresh).update(told_at=turn.now)
+        _record_told([member.alert for member in told])
+    untold: dict[tuple[str, str], list[ActiveAlert]] = {}
     for member in turn.members:
         silent = turn.silent.get(member.alert.alert_key)
         if member.alert.alert_key not in turn.told and silent is not None and not member.is_moved:
-            state = _state_of(silent)
-            reasons.setdefault((state, silent.reason[:500]), []).append(member.alert.notification_id)
-    for (state, reason), ids in reasons.items():
-        untold = Notification.objects.filter(pk__in=ids, state__in=Undecided, items=None)
-        untold.update(state=state, reason=reason)
+            untold.setdefault((_state_of(silent), silent.reason[:500]), []).append(member.alert)
+    for (state, reason), alerts in untold.items():
+        own = [alert.notification_id for alert in alerts]
+        Notification.objects.filter(pk__in=own, state__in=UNDECIDED, items=None).update(
+            state=state, reason=reason
+        )
+        _older(alerts).filter(state=NotificationState.PENDING).update(state=state, reason=reason)
+
+
+def _record_told(alerts: Sequence[ActiveAlert]) -> None:
+    _older(alerts).filter(state__in=UNDECIDED).update(
+        state=NotificationState.MERGED, reason="told together with a newer one about the same thing"
+    )
+    not_yet = (NotificationState.MUTED, NotificationState.HELD, NotificationState.SKIPPED)
+    own = Notification.objects.filter(pk__in=[alert.notification_id for alert in alerts], state__in=not_yet)
+    own.update(state=NotificationState.PENDING, reason="")
+
+
+def _older(alerts: Sequence[ActiveAlert]) -> QuerySet[Notification]:
+    """What was routed about the same things before the newest of each, and is in no message."""
+    same = Notification.objects.filter(alert_key__in=[alert.alert_key for alert in alerts], is_event=False)
+    return same.filter(route_at=None, items=None).exclude(pk__in=[alert.notification_id for alert in alerts])
 
 
 def _state_of(silent: Silent) -> str:
@@ -265,30 +287,39 @@ def _state_of(silent: Silent) -> str:
 def _close_or_go_on(turn: _Turn) -> None:
     """What has ended leaves the group, which closes when it is empty; else it has its next turn."""
     leaving = [member.pk for member in turn.members if _leaves(turn, member)]
-    ActiveAlert.objects.filter(memberships__in=leaving, is_event=True).update(ends_at=turn.now)
-    GroupMember.objects.filter(pk__in=leaving).delete()
+    if leaving:
+        ActiveAlert.objects.filter(memberships__in=leaving, is_event=True).update(ends_at=turn.now)
+        GroupMember.objects.filter(pk__in=leaving).delete()
     group = turn.group
     group.flushed_at = turn.now
-    if len(leaving) == len(turn.members) or turn.way is None:
+    if len(leaving) == len(turn.members):
         group.closed_at, group.flush_at = turn.now, None
-        GroupMember.objects.filter(group=group).delete()
     else:
-        group.flush_at = turn.now + max(turn.way.group_interval, SHORTEST)
-        held = [key for key, silent in turn.silent.items() if silent.waits and key not in turn.told]
-        group.flush_at = min([group.flush_at, *(turn.items[key].starts_at + PATIENCE for key in held)])
+        group.flush_at = _next_turn(turn)
+        if turn.way is None:
+            _route_anew([member for member in turn.members if member.pk not in leaving], turn.now)
     group.save(update_fields=["flushed_at", "flush_at", "closed_at"])
+
+
+def _next_turn(turn: _Turn) -> datetime:
+    at = turn.now + max(turn.way.group_interval if turn.way else GROUP_INTERVAL, SHORTEST)
+    held = [key for key, silent in turn.silent.items() if silent.waits and key not in turn.told]
+    return min([at, *(turn.items[key].starts_at + PATIENCE for key in held)])
+
+
+def _route_anew(members: Iterable[GroupMember], now: datetime) -> None:
+    """Their route is gone: what fires is told by whichever takes it now, and here no more than its end."""
+    firing = [each.alert.notification_id for each in members if not each.is_moved and not each.alert.ends_at]
+    Notification.objects.filter(pk__in=firing).update(route_at=now)
 
 
 def _leaves(turn: _Turn, member: GroupMember) -> bool:
     item = turn.items[member.alert.alert_key]
     if item.is_event:
-        return item.key in turn.told or item.starts_at <= turn.now - EVENT_LIFE or _is_final(turn, item)
+        silent = turn.silent.get(item.key)
+        is_final = silent is not None and silent.final
+        return item.key in turn.told or item.starts_at <= turn.now - EVENT_LIFE or is_final
     return not item.fires
-
-
-def _is_final(turn: _Turn, item: Item) -> bool:
-    silent: Mapping[str, Silent] = turn.silent
-    return item.key in silent and silent[item.key].final
 
 
 __all__ = ["Round", "flush_due", "item_of"]

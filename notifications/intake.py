@@ -6,6 +6,7 @@ are taken in their order. Nothing is sent here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,13 +19,26 @@ from notifications.core.alert import AlertKind, AlertLevel
 from notifications.core.flapping import flapping
 from notifications.core.labels import labels_of
 from notifications.core.routing import Way, group_key, group_labels
-from notifications.models import ActiveAlert, AlertGroup, GroupMember, Notification, NotificationState, Route
+from notifications.models import (
+    UNDECIDED,
+    ActiveAlert,
+    AlertGroup,
+    GroupMember,
+    Notification,
+    NotificationState,
+    Route,
+)
 from notifications.routes import Tree, load, root
 
 BATCH = 500
 CHANGES_KEPT = 40
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""So far the clock of who wrote and hinted may be ahead of ours, for what is critical not to wait for that."""
 ENDED_ALREADY = "its end has been told already"
 GRAVER = "a graver alert about the same thing fires"
+OVERTAKEN = "something newer about the same thing had been told before"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ def take_in(now: datetime, only: Notification | None = None) -> list[int]:
             return []
         batch = _Batch(now, load(), _alerts_of(rows))
         for row in rows:
-            _fold(batch, row)
+            _fold_or_skip(batch, row)
         _save_alerts(batch)
         urgent = _join_groups(batch)
         _mark_routed(batch, rows)
@@ -71,13 +85,13 @@ def take_in(now: datetime, only: Notification | None = None) -> list[int]:
 
 
 def _due(now: datetime, only: Notification | None) -> Iterable[Notification]:
-    due = Notification.objects.filter(route_at__lte=now)
+    due = Notification.objects.filter(route_at__lte=now if only is None else now + CLOCKS_DIFFER)
     if only is not None:
         same = Q(pk=only.pk)
         if only.alert_key:
             same |= Q(alert_key=only.alert_key)
         due = due.filter(same)
-    return due.order_by("written_at", "kind", "id")[:BATCH]
+    return due.order_by("written_at", "created_at", "kind", "id")[:BATCH]
 
 
 def key_of(row: Notification) -> str:
@@ -87,13 +101,27 @@ def key_of(row: Notification) -> str:
 
 def _alerts_of(rows: Sequence[Notification]) -> dict[str, ActiveAlert]:
     keys = {key_of(row) for row in rows}
-    return {alert.alert_key: alert for alert in ActiveAlert.objects.filter(alert_key__in=keys)}
+    rows_there = ActiveAlert.objects.filter(alert_key__in=keys).select_related("notification")
+    return {alert.alert_key: alert for alert in rows_there}
+
+
+def _fold_or_skip(batch: _Batch, row: Notification) -> None:
+    """One that cannot be read, such as of a later version, keeps no other from being routed."""
+    try:
+        _fold(batch, row)
+    except (ValueError, TypeError) as error:
+        extra = {"action": "alert_unreadable", "notification": str(row.pk)}
+        logger.exception("an alert cannot be read and is left out", extra=extra)
+        batch.skipped.setdefault(f"it cannot be read: {error}"[:500], []).append(row.pk)
 
 
 def _fold(batch: _Batch, row: Notification) -> None:
     """Change the alert by what the notification says, and note which groups it joins."""
     key = key_of(row)
     alert = batch.alerts.get(key)
+    if alert is not None and row.written_at < alert.notification.written_at:
+        batch.skipped.setdefault(OVERTAKEN, []).append(row.pk)
+        return
     if row.kind == AlertKind.RESOLVED:
         if alert is not None and alert.ends_at is not None:
             batch.skipped.setdefault(ENDED_ALREADY, []).append(row.pk)
@@ -188,7 +216,7 @@ def _join_groups(batch: _Batch) -> list[int]:
     pairs = [(key, batch.alerts[name]) for name, keys in batch.members.items() for key in keys]
     keys = sorted({key for key, _ in pairs})
     there = {group.key: group for group in _open_groups(keys, batch.ended)}
-    missing = [_new_group(key, batch.groups[key], batch.now) for key in keys if key not in there]
+    missing = [_new_group(batch, key) for key in keys if key not in there]
     AlertGroup.objects.bulk_create(missing)
     groups = there | {group.key: group for group in missing}
     members = [GroupMember(group=groups[key], alert=alert) for key, alert in pairs]
@@ -219,14 +247,16 @@ def _open_groups(keys: Sequence[str], ended: Iterable[int]) -> list[AlertGroup]:
     return list(rows.filter(Q(key__in=keys) | Q(pk__in=of_ended)).order_by("key"))
 
 
-def _new_group(key: str, joined: _Joined, now: datetime) -> AlertGroup:
+def _new_group(batch: _Batch, key: str) -> AlertGroup:
+    joined, now = batch.groups[key], batch.now
+    turn = min(joined.begun, now) + joined.way.group_wait
     return AlertGroup(
         route_id=joined.way.route_id,
         route_name=" / ".join(joined.way.names)[:300],
         key=key,
         labels=joined.labels,
         created_at=now,
-        flush_at=joined.begun + joined.way.group_wait,
+        flush_at=min(turn, now) if key in batch.urgent else turn,
     )
 
 
@@ -248,4 +278,5 @@ def _mark_routed(batch: _Batch, rows: Sequence[Notification]) -> None:
     ids = [row.pk for row in rows]
     Notification.objects.filter(pk__in=ids).update(route_at=None)
     for reason, skipped in batch.skipped.items():
-        Notification.objects.filter(pk__in=skipped).update(state=NotificationState.SKIPPED, reason=reason)
+        untold = Notification.objects.filter(pk__in=skipped, state__in=UNDECIDED)
+        untold.update(state=NotificationState.SKIPPED, reason=reason)

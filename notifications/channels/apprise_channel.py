@@ -32,7 +32,9 @@ _CODES = ("errcode", "StatusCode", "code")
 _CODED = frozenset({"dingtalk", "feishu", "lark", "wecombot"})
 _VERBATIM = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos"})
 """Schemes whose receivers call nobody for a name in the text."""
-_MENTION = re.compile(r"@(?=(?:everyone|here|all|channel|room)\b|\*\*)|<(?=[@!#&]|at\b|users/)", re.IGNORECASE)
+_MENTION = re.compile(
+    r"@(?=(?:everyone|here|all|channel|room)\b|\*\*)|<(?=[@!#&]|at\b|users/)", re.IGNORECASE
+)
 _NOTHING = "\u200b"
 """A space without width."""
 

@@ -27,11 +27,11 @@ from functools import wraps
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from notifications.channels.stores import own_stores
+from notifications.channels.stores import never_called, own_stores
 from notifications.core.addresses import Policy, judge_address
 from notifications.core.errors import PermanentError
 
-__all__ = ["Policy", "RefusedAddress", "Watch", "current", "guarded", "own_stores"]
+__all__ = ["Policy", "RefusedAddress", "Watch", "current", "guarded", "never_called", "own_stores"]
 
 T = TypeVar("T")
 _SPELLINGS = {"": "0.0.0.0", "<broadcast>": "255.255.255.255"}
@@ -62,7 +62,7 @@ class Watch:
         policy = self.policy
         reason = judge_address(address, port, allow_private=policy.allow_private, refused=policy.refused)
         if (host.lower().rstrip("."), port) in policy.refused or self._is_own_store(address, port):
-            reason = "is one of Selfheal's own stores, which are never called"
+            reason = "is one of Selfheal's own stores or engines, which are never called"
         if reason is not None:
             self.refuse(RefusedAddress(host, reason, address))
 
@@ -74,7 +74,9 @@ class Watch:
     def check_path(self, path: str) -> None:
         """The same for a Unix socket: it is this machine's, as loopback is."""
         if (path, 0) in self.policy.refused:
-            self.refuse(RefusedAddress(path, "is one of Selfheal's own stores, which are never called"))
+            self.refuse(
+                RefusedAddress(path, "is one of Selfheal's own stores or engines, which are never called")
+            )
         if not self.policy.allow_private:
             self.refuse(
                 RefusedAddress(path, "is of this machine, and this channel may not call private addresses")

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 from notifications.channels.guard import Policy, guarded
 from notifications.core.alert import Message
-from notifications.core.errors import ConfigError
+from notifications.core.errors import ConfigError, PermanentError, TemporaryError
 from notifications.core.fields import Field, secret_names
+from notifications.core.masking import mask
 from notifications.core.ports import Channel, Sender, Sent
 
 ENTRY_POINTS = "selfheal.channels"
@@ -49,8 +50,21 @@ class GuardedSender:
     policy: Policy
 
     def send(self, message: Message) -> str | Sent:
-        with guarded(self.policy):
-            return self.channel.send(message)
+        """What services quote of the message is without the rights that its links give."""
+        rights = [token for link in message.links if (token := link.url.partition("?t=")[2])]
+        try:
+            with guarded(self.policy):
+                sent = self.channel.send(message)
+        except (PermanentError, TemporaryError) as error:
+            shown = mask(str(error), rights)
+            if shown == str(error):
+                raise
+            if isinstance(error, TemporaryError):
+                raise TemporaryError(shown, error.retry_after) from None
+            raise PermanentError(shown) from None
+        if isinstance(sent, Sent):
+            return Sent(mask(sent.answer, rights), sent.thread_ref)
+        return mask(sent, rights)
 
 
 def kinds() -> tuple[str, ...]:

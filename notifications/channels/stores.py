@@ -1,11 +1,11 @@
-"""Where Selfheal keeps its own data: addresses that no channel may ever call."""
+"""Where Selfheal keeps its own data, and what it has power over: addresses that no channel may ever call."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,11 @@ _PORTS = {"redis": 6379, "rediss": 6379, "sentinel": 26379, "amqp": 5672, "amqps
 _POSTGRES_PORT = 5432
 _POSTGRES_FOLDER = "/var/run/postgresql"
 
+Place = tuple[str, int]
+"""A host and a port, or the path of a Unix socket and 0."""
+
+_sources: list[Callable[[], Iterable[Place]]] = []
+_asked: dict[Callable[[], Iterable[Place]], tuple[float, tuple[Place, ...]]] = {}
 _lock = threading.Lock()
 _resolved: dict[tuple[tuple[str, int], ...], tuple[float, tuple[tuple[str, int], ...]]] = {}
 
@@ -27,13 +32,37 @@ def own_stores() -> tuple[tuple[str, int], ...]:
     return stores_of(settings)
 
 
+def register(source: Callable[[], Iterable[Place]]) -> None:
+    """Have `never_called` hold what `source` says; it is asked every half a minute."""
+    if source not in _sources:
+        _sources.append(source)
+
+
+def never_called() -> tuple[Place, ...]:
+    """Our own stores, and what was registered: as configured, and resolved."""
+    named = tuple(dict.fromkeys(place for source in _sources for place in _said_by(source)))
+    return (*own_stores(), *_all_of(named))
+
+
+def _said_by(source: Callable[[], Iterable[Place]]) -> tuple[Place, ...]:
+    until, places = _asked.get(source, (0.0, ()))
+    if until < time.monotonic():
+        places = tuple(source())
+        _asked[source] = (time.monotonic() + HOLDS, places)
+    return places
+
+
 def stores_of(source: Any) -> tuple[tuple[str, int], ...]:
     """Hosts and ports of the broker, the result backend, the caches and the databases: as configured, and resolved.
 
     `source` has the settings as its attributes. A Unix socket stands there as its path with port 0. A name that cannot
     be resolved now stands there as a name.
     """
-    named = tuple(dict.fromkeys(_configured(source)))
+    return _all_of(tuple(dict.fromkeys(_configured(source))))
+
+
+def _all_of(named: tuple[Place, ...]) -> tuple[Place, ...]:
+    """Those places by all of their addresses, from half a minute ago at most."""
     with _lock:
         until, addresses = _resolved.get(named, (0.0, ()))
     if until < time.monotonic():

@@ -90,7 +90,7 @@ def _judge(
     address: Address, port: int, allow_private: bool, refused: Sequence[tuple[str, int]]
 ) -> str | None:
     if _is_refused(address, port, refused):
-        return "is one of Selfheal's own stores, which are never called"
+        return "is one of Selfheal's own stores or engines, which are never called"
     if address in METADATA:
         return "is a cloud's metadata service, which is never called"
     for what, networks in _NEVER:

@@ -72,7 +72,14 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _forms(secret: str) -> Iterator[str]:
     for part in (secret, *_words_of(secret), *_parts_of_address(secret)):
-        yield from (part, quote(part, safe=""), quote(part), quote_plus(part), unquote(part), html.escape(part))
+        yield from (
+            part,
+            quote(part, safe=""),
+            quote(part),
+            quote_plus(part),
+            unquote(part),
+            html.escape(part),
+        )
         for written in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
             yield from (written, written.replace("/", "\\/"))
 

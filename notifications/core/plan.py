@@ -37,7 +37,8 @@ class Item:
 
     @property
     def token(self) -> str:
-        return f"{self.key}@{self.alertname}/{self.level}{FLAPPING if self.flaps else ''}"
+        name = self.alertname.replace("%", "%25").replace("@", "%40")
+        return f"{self.key}@{name}/{self.level}{FLAPPING if self.flaps else ''}"
 
     @property
     def fires(self) -> bool:
@@ -91,7 +92,7 @@ def plan(
     now: datetime,
 ) -> Plan:
     """Alertmanager's de-duplication, and beyond it: the end of what a channel was told is told it, muted or not, and what
-    is muted stays known for that; what came and went between two messages is told once, as resolved."""
+    fires unheard stays known for that; what came and went between two messages is told once, as resolved."""
     known = _keys(entry.firing) if entry else frozenset()
     silent: dict[str, Silent] = {}
     firing = [item for item in items if item.fires and _is_heard(item, audience, now, silent)]
@@ -99,8 +100,8 @@ def plan(
     resolved = [item for item in ended if item.key in known]
     passing = [item for item in ended if item.key not in known and _is_heard(item, audience, now, silent)]
     tokens = frozenset(item.token for item in firing)
-    quiet = frozenset(item.key for item in items if item.fires and item.muted is not None)
-    kept = frozenset(token for token in entry.firing if _key(token) in quiet) if entry else frozenset()
+    unheard = frozenset(item.key for item in items if item.fires and item.key in silent)
+    kept = frozenset(token for token in entry.firing if key_of(token) in unheard) if entry else frozenset()
     verdict = needs_update(
         replace(entry, firing=entry.firing - kept) if entry else None,
         tokens,
@@ -146,12 +147,13 @@ def _unsaid(audience: Audience) -> str:
     return "unchanged" if audience.send_resolved else "this channel is not told of ends"
 
 
-def _key(token: str) -> str:
+def key_of(token: str) -> str:
+    """The alert's key within what the log remembers of it."""
     return token.rpartition("@")[0]
 
 
 def _keys(tokens: frozenset[str]) -> frozenset[str]:
-    return frozenset(map(_key, tokens))
+    return frozenset(map(key_of, tokens))
 
 
 def _forget(entry: LogEntry | None, resolved: Sequence[Item]) -> LogEntry | None:
@@ -159,5 +161,5 @@ def _forget(entry: LogEntry | None, resolved: Sequence[Item]) -> LogEntry | None
     if entry is None or not resolved:
         return None
     gone = {item.key for item in resolved}
-    firing = frozenset(token for token in entry.firing if _key(token) not in gone)
+    firing = frozenset(token for token in entry.firing if key_of(token) not in gone)
     return LogEntry(firing, entry.resolved, entry.sent_at)

@@ -82,7 +82,9 @@ class _Checker(HTMLParser):
                 "href must begin with https://, http:// or mailto:, or be {{ link }} or the url of one of links"
             )
         if name == "style" and _HOLE in value:
-            self.refuse("the only value that a style may hold is {{ colour }}: others come from what containers say")
+            self.refuse(
+                "the only value that a style may hold is {{ colour }}: others come from what containers say"
+            )
         if name == "style" and _LOADS.search(value.replace(_BLOCK_HOLE, "")):
             self.refuse("a style may not load anything")
 

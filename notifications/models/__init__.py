@@ -9,6 +9,7 @@ from notifications.models.alert import (
 )
 from notifications.models.channel import Channel, Receiver, RotationMember
 from notifications.models.choices import (
+    UNDECIDED,
     DeliveryState,
     Digest,
     Language,
@@ -32,6 +33,7 @@ from notifications.models.routing import (
 )
 
 __all__ = [
+    "UNDECIDED",
     "ActiveAlert",
     "AlertGroup",
     "Channel",

@@ -19,6 +19,10 @@ class NotificationState(StrEnum):
     SKIPPED = "skipped"
 
 
+UNDECIDED = (NotificationState.PENDING, NotificationState.MUTED, NotificationState.HELD)
+"""States of what nobody has been told yet."""
+
+
 class DeliveryState(StrEnum):
     """`merged`: over the channel's limit, told in a summary instead. `diverted`: sent by the channel's backup instead."""
 

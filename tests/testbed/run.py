@@ -21,13 +21,16 @@ from tests.testbed.shared import POSTGRES, shared_services
 
 PARALLEL = ("-n", "4", "--dist", "loadfile", "--durations=10")
 BY_THREE = ("-n", "3", *PARALLEL[2:])  # each of them runs a whole Selfheal
-# Touches no database of ours, or brings its own; or is long, and about decisions in one thread.
+# Touches no database of ours, or brings its own; or is long, and about decisions in one thread, or about pages.
 _ONCE = (
     "test_testbed.py",
     "many/test_rabbitmq.py",
     "many/test_two_of_all.py",
     "many/test_on_its_own.py",
     "test_property8.py",
+    "notifications/admin",
+    "notifications/test_alertmanager_peer.py",
+    "notifications/test_explaining.py",
     "pipeline/test_storm.py",
 )
 ONCE = tuple(word for name in _ONCE for word in ("--ignore", f"tests/integration/{name}"))

@@ -14,9 +14,10 @@ from notifications.channels import stores
 from notifications.channels.exchange import BODY_LIMIT, Request, exchange
 from notifications.channels.guard import Policy, RefusedAddress, guarded
 from notifications.channels.registry import build
-from notifications.core.alert import Text
+from notifications.core.alert import Link, Text
 from notifications.core.errors import ChannelError, TemporaryError
 from tests.contract.channels.receiver import Receiver
+from tests.contract.channels.samples import config_of as own_config
 from tests.contract.channels.service_samples import MESSAGE, config_of
 from tests.contract.channels.sink import Sink
 
@@ -58,8 +59,6 @@ def test_a_pause_is_a_number_of_seconds() -> None:
 
 def test_deeply_nested_json_is_no_answer_of_aliyun(receiver: Receiver) -> None:
     """Protects the same for the channels that read JSON by themselves."""
-    from tests.contract.channels.samples import config_of as own_config
-
     config = own_config("aliyun_sms", receiver)
     receiver.body = b"[" * 60_000
     with pytest.raises(TemporaryError):
@@ -153,3 +152,17 @@ def test_no_title_is_mark_up(sink: Sink) -> None:
     assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
     build("discord", config_of("discord", sink)).send(hostile)
     assert "[click]" not in sink.got[-1].json["embeds"][0]["title"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_no_answer_gives_away_the_rights_of_links(status: int, sink: Sink) -> None:
+    """Protects approvals from who may only look at deliveries: services quote messages with the links in them."""
+    token = "5iGnAtuReOfTheLink-0123456789.approve.0b6bd04e.1700000000"
+    url = f"https://selfheal.example/alerts/?t={token}"
+    sink.status, sink.body = status, f'{{"actions": ["{url}"], "cut": "{token[:20]}'.encode()
+    channel = build("ntfy", config_of("ntfy", sink), policy=Policy(allow_private=True))
+    try:
+        said = str(channel.send(replace(MESSAGE, links=(Link("approve", "Approve", url),))))
+    except ChannelError as error:
+        said = str(error)
+    assert str(status) in said and "***" in said and token[:12] not in said

@@ -18,7 +18,7 @@ from tests.contract.channels.receiver import Receiver, receiving
 
 
 @pytest.fixture
-def bare(transactional_db: None) -> Iterator[None]:
+def bare(db: None) -> Iterator[None]:
     """No channels but those that the test makes."""
     Channel.objects.all().delete()
     fake.clear()

@@ -28,7 +28,7 @@ LATER = timedelta(minutes=2)
 written = partial(conftest.written, ALERT)
 
 
-pytestmark = pytest.mark.usefixtures("at_once")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("at_once")]
 
 
 def several(count: int) -> None:

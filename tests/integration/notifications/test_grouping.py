@@ -164,7 +164,7 @@ def test_first_heals_are_left_to_the_digest_on_one_switch() -> None:
     fake_channel(tell="first_in_digest")
     write(alert(1))
     end = resolve(alert(1), 3, Outcome.HEALED_AT_FIRST)
-    write(replace(HOST_DOWN, alert_key="host:9"), 3)
+    write(replace(HOST_DOWN, host="beta", alert_key="host:9"), 3)
     told = run(34)
     assert [message.alert.alertname for message in told] == ["host_down"]
     assert state_of(end)[0] == "held"
