@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
-from django.db.models import Q
 from django.utils import timezone
 
-from notifications import failover, limiting
+from notifications import failover, limiting, outcomes
 from notifications.core.alert import AlertLevel
+from notifications.due import due
 from notifications.escalating import escalate_due
 from notifications.flushing import flush_due
 from notifications.intake import BATCH, take_in
-from notifications.models import (
-    AlertGroup,
-    Delivery,
-    DeliveryState,
-    GroupMessage,
-    Notification,
-    NotificationState,
-)
-from notifications.sending import send_due, settle_leftovers
+from notifications.models import AlertGroup, DeliveryState, GroupMessage, Notification, NotificationState
+from notifications.sending import LEASE, send_due
 
 HINTED_SECONDS = 15.0
 """How long one hint may keep a worker."""
+
+logger = logging.getLogger(__name__)
 
 
 def deliver(notification_id: str, now: datetime | None = None) -> None:
@@ -47,20 +43,26 @@ def deliver(notification_id: str, now: datetime | None = None) -> None:
 
 
 def deliver_due(now: datetime | None = None, seconds: float = 20.0) -> int:
-    """Do all that is due, for about `seconds`; return how many sends were tried."""
+    """Do all that is due, sending for about `seconds`; return how many sends were tried."""
     at = now or timezone.now()
+    for step in (_route, flush_due, escalate_due, failover.look_after, limiting.summarise_due):
+        try:
+            step(at)
+        except Exception:
+            extra = {"action": "alerting_step_failed", "step": step.__name__.strip("_")}
+            logger.exception("a step of alerting failed; the others go on, and it is done again", extra=extra)
+    tried = send_due(now, seconds)
+    outcomes.settle_leftovers(at, LEASE)
+    return tried
+
+
+def _route(at: datetime) -> None:
+    """Take in all that waits; the groups that something critical has joined have their turn first."""
     urgent: list[int] = []
     while Notification.objects.filter(route_at__lte=at).exists():
         urgent += take_in(at)
     if urgent:
         flush_due(at, only=urgent)
-    flush_due(at)
-    escalate_due(at)
-    failover.look_after(at)
-    limiting.summarise_due(at)
-    tried = send_due(now, seconds)
-    settle_leftovers(at)
-    return tried
 
 
 def is_overdue(now: datetime, by: timedelta) -> bool:
@@ -69,9 +71,7 @@ def is_overdue(now: datetime, by: timedelta) -> bool:
         return True
     if AlertGroup.objects.filter(closed_at=None, flush_at__lte=now - by).exists():
         return True
-    free = Q(channel=None) | Q(channel__blocked_until=None) | Q(channel__blocked_until__lte=now)
-    due = Delivery.objects.filter(free, state=DeliveryState.PENDING, next_try_at__lte=now - by)
-    return due.exists()
+    return due(now).filter(next_try_at__lte=now - by).exists()
 
 
 __all__ = ["BATCH", "deliver", "deliver_due", "is_overdue"]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from notifications import messaging
 from notifications.core.alert import AlertLevel
 from notifications.core.escalation import Step, due_steps
 from notifications.flushing import Round, item_of
-from notifications.models import AlertGroup, Channel, EscalationStep, GroupMember, LogEntry, MessageKind
+from notifications.models import AlertGroup, EscalationStep, GroupMember, LogEntry, MessageKind
+
+logger = logging.getLogger(__name__)
 
 
 def escalate_due(now: datetime) -> list[UUID]:
@@ -21,16 +24,20 @@ def escalate_due(now: datetime) -> list[UUID]:
     if not EscalationStep.objects.exists():
         return []
     shared = Round(now)
-    waiting = _waiting(list(shared.tree.steps))
-    groups = waiting.order_by("group").values_list("group", flat=True).distinct()
+    groups = _waiting(shared).order_by("group").values_list("group", flat=True).distinct()
     return [message for group_id in groups for message in _escalate(group_id, shared)]
 
 
-def _waiting(route_ids: Sequence[int]) -> QuerySet[GroupMember]:
+def _waiting(shared: Round) -> QuerySet[GroupMember]:
+    """Those for which a further step of their route may be due."""
+    of_routes = Q(pk=None)
+    for route_id, steps in shared.tree.steps.items():
+        first = min(step.after for step in steps)
+        of_routes |= Q(group__route=route_id, escalated__lt=len(steps), told_at__lte=shared.now - first)
     return GroupMember.objects.filter(
-        group__route__in=route_ids,
+        of_routes,
         group__closed_at=None,
-        told_at__isnull=False,
+        is_moved=False,
         alert__ends_at=None,
         alert__acknowledged_at=None,
         alert__is_event=False,
@@ -43,13 +50,16 @@ def _escalate(group_id: int, shared: Round) -> list[UUID]:
         group = rows.filter(pk=group_id, closed_at=None).first()
         if group is None or group.route_id is None:
             return []
+        way = shared.tree.way_of(group.route_id)
+        if way is None or shared.mutes.of_way(shared.tree, way) is not None:
+            return []
         steps = list(shared.tree.steps.get(group.route_id, ()))
-        members = list(_waiting([group.route_id]).filter(group=group).select_related("alert"))
+        members = list(_waiting(shared).filter(group=group).select_related("alert"))
         messages = []
         for position, step in enumerate(steps):
             due = [member for member in members if _is_due(member, steps, position, shared)]
             if due:
-                messages.append(_tell(group, step, position, due, shared))
+                messages += _tell(group, step, position, due, shared)
         return messages
 
 
@@ -68,7 +78,7 @@ def _is_due(member: GroupMember, steps: Sequence[EscalationStep], position: int,
 
 def _tell(
     group: AlertGroup, step: EscalationStep, position: int, members: Sequence[GroupMember], shared: Round
-) -> UUID:
+) -> list[UUID]:
     alerts = [member.alert for member in members]
     channels = [
         channel
@@ -78,9 +88,14 @@ def _tell(
     GroupMember.objects.filter(pk__in=[member.pk for member in members]).update(escalated=position + 1)
     for member in members:
         member.escalated = position + 1
-    _owe_the_end(group, channels, [item_of(member, shared.now).token for member in members], shared.now)
+    if not channels:
+        extra = {"action": "escalated_to_nobody", "receiver": step.receiver.name}
+        logger.error("escalation reaches nobody: its receiver has no enabled channel for this", extra=extra)
+        return []
+    for channel in channels:
+        LogEntry.owe(group, channel, [item_of(member, shared.now).token for member in members], shared.now)
     minutes = step.after.total_seconds() / 60
-    return messaging.write(
+    message = messaging.write(
         notifications=[alert.notification_id for alert in alerts],
         lead=messaging.lead_of(alerts).notification_id,
         channels=channels,
@@ -90,16 +105,4 @@ def _tell(
         receiver=step.receiver.on_duty(shared.now).name,
         reason=f"not acknowledged within {minutes:g} min",
     )
-
-
-def _owe_the_end(
-    group: AlertGroup, channels: Sequence[Channel], tokens: Sequence[str], now: datetime
-) -> None:
-    """Put into the log what these channels are told, so that they are told its end."""
-    for channel in channels:
-        entry, created = LogEntry.objects.get_or_create(
-            group=group, channel=channel, defaults={"firing": sorted(tokens), "sent_at": now}
-        )
-        if not created:
-            entry.firing = sorted({*entry.firing, *tokens})
-            entry.save(update_fields=["firing"])
+    return [message]

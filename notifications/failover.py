@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from notifications import outbox
 from notifications.core.alert import Alert, AlertKind, AlertLevel
-from notifications.models import ActiveAlert, Channel, Delivery, DeliveryState, Notification
+from notifications.core.plan import key_of
+from notifications.models import (
+    ActiveAlert,
+    AlertGroup,
+    Channel,
+    Delivery,
+    DeliveryState,
+    GroupMessage,
+    LogEntry,
+    MessageItem,
+    Notification,
+)
 
 PATIENCE = timedelta(minutes=5)
 """A channel that has failed for so long is told of, and its backup takes over."""
@@ -25,12 +38,13 @@ def note_success(channel: Channel, now: datetime) -> None:
     """The channel works; written only where that is news."""
     if channel.failing_since is None and channel.blocked_until is None:
         return
-    was_told = _is_told(channel)
-    Channel.objects.filter(pk=channel.pk).update(failing_since=None, blocked_until=None)
+    with transaction.atomic():
+        was_told = _is_told(channel)
+        Channel.objects.filter(pk=channel.pk).update(failing_since=None, blocked_until=None)
+        if was_told:
+            title = f"Channel {channel.name} works again"
+            outbox.write(_alert(channel, AlertLevel.INFO, title, "", AlertKind.RESOLVED))
     channel.failing_since = channel.blocked_until = None
-    if was_told:
-        title = f"Channel {channel.name} works again"
-        outbox.write(_alert(channel, AlertLevel.INFO, title, "", AlertKind.RESOLVED))
 
 
 def note_failure(channel: Channel, now: datetime, blocked_until: datetime | None) -> None:
@@ -45,6 +59,7 @@ def note_failure(channel: Channel, now: datetime, blocked_until: datetime | None
 
 def look_after(now: datetime) -> None:
     """Tell of channels that have failed for long, let their backups take over, and give up after a week."""
+    _end_what_is_over()
     for channel in Channel.objects.filter(enabled=True, failing_since__lte=now - PATIENCE).select_related(
         "backup"
     ):
@@ -66,11 +81,18 @@ def divert_failed(delivery: Delivery, now: datetime) -> None:
 
 
 def _divert(channel: Channel, backup: Channel, now: datetime) -> None:
+    """What it has tried, and all while it is left alone; else the next message shows whether it works again."""
     rows = Delivery.objects.filter(channel=channel, state=DeliveryState.PENDING, message__isnull=False)
+    if channel.blocked_until is None or channel.blocked_until <= now:
+        rows = rows.filter(tries__gt=0)
     _hand_over(list(rows.order_by("id")[:BATCH]), backup, now)
 
 
 def _hand_over(deliveries: list[Delivery], backup: Channel, now: datetime) -> None:
+    """Give these to the backup, but for those that it has not been able to send itself: they stay where they are."""
+    tried = Delivery.objects.filter(channel=backup, message__in=[each.message_id for each in deliveries])
+    given_up = set(tried.exclude(state__in=_HAS_IT).values_list("message_id", flat=True))
+    taken = [delivery for delivery in deliveries if delivery.message_id not in given_up]
     rows = [
         Delivery(
             message_id=delivery.message_id,
@@ -79,13 +101,32 @@ def _hand_over(deliveries: list[Delivery], backup: Channel, now: datetime) -> No
             channel_name=backup.name,
             next_try_at=now,
         )
-        for delivery in deliveries
+        for delivery in taken
     ]
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-    ids = [delivery.pk for delivery in deliveries]
+    ids = [delivery.pk for delivery in taken]
     Delivery.objects.filter(pk__in=ids).exclude(state=DeliveryState.SENT).update(
         state=DeliveryState.DIVERTED, answer=f"left to {backup.name}"[:500]
     )
+    _owe_the_ends(taken, backup, now)
+
+
+_HAS_IT = (DeliveryState.PENDING, DeliveryState.SENT)
+
+
+def _owe_the_ends(deliveries: list[Delivery], backup: Channel, now: datetime) -> None:
+    """What a backup is told of, it is told the end of."""
+    groups = GroupMessage.objects.filter(pk__in=[delivery.message_id for delivery in deliveries]).values(
+        "group"
+    )
+    with transaction.atomic():
+        rows = AlertGroup.objects.select_for_update(no_key=True).filter(pk__in=groups, closed_at=None)
+        for group in rows.order_by("key"):
+            told = MessageItem.objects.filter(message__group=group, message__deliveries__channel=backup)
+            keys = set(told.values_list("notification__alert_key", flat=True))
+            own = LogEntry.objects.filter(group=group, channel__in={each.channel_id for each in deliveries})
+            known = {token for tokens in own.values_list("firing", flat=True) for token in tokens}
+            LogEntry.owe(group, backup, [token for token in known if key_of(token) in keys], now)
 
 
 def _disable(channel: Channel, now: datetime) -> None:
@@ -121,6 +162,22 @@ def _is_told(channel: Channel) -> bool:
         alert_key=key, kind=AlertKind.FIRING, created_at__gte=channel.failing_since
     )
     return written.exists() or ActiveAlert.objects.filter(alert_key=key, ends_at=None).exists()
+
+
+def _end_what_is_over() -> None:
+    """End what still fires about channels that are deleted, or that a person has enabled anew (one statement where none)."""
+    firing = ActiveAlert.objects.filter(alertname=ALERTNAME, ends_at=None).select_related("notification")
+    if not firing:
+        return
+    bad = Channel.objects.filter(Q(enabled=False) | Q(failing_since__isnull=False))
+    keys = set(map(_key, bad))
+    for alert in firing:
+        if alert.alert_key not in keys:
+            begun = alert.notification.alert()
+            end = replace(
+                begun, kind=AlertKind.RESOLVED, level=AlertLevel.INFO, title=f"{begun.title}: over", body=""
+            )
+            outbox.write(end)
 
 
 def _alert(

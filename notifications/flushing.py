@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 
-from notifications import messaging, mutes
+from notifications import messaging
 from notifications.core.alert import AlertLevel, Outcome
 from notifications.core.dedup import LogEntry as Known
 from notifications.core.flapping import flapping
 from notifications.core.muting import Muted
 from notifications.core.noise import PATIENCE, Tell
 from notifications.core.plan import Audience, Item, Plan, Silent, key_of, plan
-from notifications.core.routing import GROUP_INTERVAL, Way
+from notifications.core.routing import GROUP_INTERVAL
 from notifications.models import (
-    UNDECIDED,
     ActiveAlert,
     AlertGroup,
     Channel,
@@ -32,9 +30,9 @@ from notifications.models import (
     GroupMember,
     LogEntry,
     Notification,
-    NotificationState,
 )
-from notifications.routes import Tree, load
+from notifications.recording import record
+from notifications.rounds import Round, Turn
 
 ROUND = 500
 EVENT_LIFE = timedelta(days=1)
@@ -47,50 +45,6 @@ MOVED = Muted("moved", "", "told by another group since its labels changed", Non
 ELSEWHERE = Muted("elsewhere", "", "no longer told on this channel, but for its end", None)
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class Round:
-    """What all flushes of a round share, each read once and only when asked for."""
-
-    now: datetime
-    tree: Tree = field(default_factory=load)
-    _mutes: mutes.Mutes | None = None
-    _channels: dict[int | None, list[Channel]] = field(default_factory=dict)
-
-    @property
-    def mutes(self) -> mutes.Mutes:
-        if self._mutes is None:
-            self._mutes = mutes.read(self.now)
-        return self._mutes
-
-    def channels(self, receiver_id: int | None) -> list[Channel]:
-        """The enabled channels of a receiver now; of none: all."""
-        if receiver_id not in self._channels:
-            receiver = self.tree.receivers.get(receiver_id) if receiver_id is not None else None
-            found = (
-                receiver.channels_now(self.now) if receiver else list(Channel.objects.filter(enabled=True))
-            )
-            self._channels[receiver_id] = found
-        return self._channels[receiver_id]
-
-    def receiver_name(self, receiver_id: int | None) -> str:
-        receiver = self.tree.receivers.get(receiver_id) if receiver_id is not None else None
-        return receiver.on_duty(self.now).name if receiver else ""
-
-
-@dataclass
-class _Turn:
-    """One group at its turn."""
-
-    group: AlertGroup
-    way: Way | None
-    members: Sequence[GroupMember]
-    items: dict[str, Item]
-    now: datetime
-    told: set[str] = field(default_factory=set)
-    silent: dict[str, Silent] = field(default_factory=dict)
-    messages: list[UUID] = field(default_factory=list)
 
 
 def flush_due(now: datetime, only: Sequence[int] | None = None) -> list[UUID]:
@@ -126,12 +80,12 @@ def _flush(group_id: int, shared: Round, *, wait: bool) -> list[UUID]:
             return []
         turn = _look(group, shared)
         _tell_channels(turn, shared)
-        _record(turn)
+        record(turn)
         _close_or_go_on(turn)
         return turn.messages
 
 
-def _look(group: AlertGroup, shared: Round) -> _Turn:
+def _look(group: AlertGroup, shared: Round) -> Turn:
     members = list(group.members.select_related("alert").order_by("alert__starts_at", "pk"))
     way = shared.tree.way_of(group.route_id)
     timed = shared.mutes.of_way(shared.tree, way) if way else None
@@ -139,7 +93,7 @@ def _look(group: AlertGroup, shared: Round) -> _Turn:
     for member in members:
         muted = MOVED if member.is_moved else timed or shared.mutes.of_alert(member.alert)
         items[member.alert.alert_key] = item_of(member, shared.now, muted)
-    return _Turn(group, way, members, items, shared.now)
+    return Turn(group, way, members, items, shared.now)
 
 
 def item_of(member: GroupMember, now: datetime, muted: Muted | None = None) -> Item:
@@ -170,7 +124,7 @@ def _flaps(member: GroupMember, now: datetime) -> str:
     return f"flapping, {flap.changes} times in {flap.window.total_seconds() / 60:g} min"
 
 
-def _tell_channels(turn: _Turn, shared: Round) -> None:
+def _tell_channels(turn: Turn, shared: Round) -> None:
     """Plan for each channel; channels that are told the same share a message."""
     entries = {entry.channel_id: entry for entry in turn.group.log.select_related("channel")}
     receiver_id = turn.way.receiver_id if turn.way else None
@@ -196,7 +150,7 @@ def _is_waiting(group: AlertGroup, channel: Channel) -> bool:
     return waiting.exists()
 
 
-def _plan(turn: _Turn, channel: Channel, entry: LogEntry | None, *, is_owed: bool) -> Plan:
+def _plan(turn: Turn, channel: Channel, entry: LogEntry | None, *, is_owed: bool) -> Plan:
     """`is_owed`: the channel is no longer on this way and is told ends only of what it was told."""
     known = Known(frozenset(entry.firing), frozenset(entry.resolved), entry.sent_at) if entry else None
     items: Iterable[Item] = turn.items.values()
@@ -213,7 +167,7 @@ def _plan(turn: _Turn, channel: Channel, entry: LogEntry | None, *, is_owed: boo
     return made
 
 
-def _remember(turn: _Turn, channel: Channel, entry: LogEntry | None, made: Plan) -> None:
+def _remember(turn: Turn, channel: Channel, entry: LogEntry | None, made: Plan) -> None:
     if made.entry is None:
         return
     fields = {
@@ -227,7 +181,7 @@ def _remember(turn: _Turn, channel: Channel, entry: LogEntry | None, made: Plan)
         LogEntry.objects.filter(pk=entry.pk).update(**fields)
 
 
-def _write(turn: _Turn, told: frozenset[str], planned: Sequence[tuple[Channel, Plan]], receiver: str) -> None:
+def _write(turn: Turn, told: frozenset[str], planned: Sequence[tuple[Channel, Plan]], receiver: str) -> None:
     alerts = [member.alert for member in turn.members if member.alert.alert_key in told]
     flaps = [turn.items[key].flaps for key in sorted(told) if turn.items[key].flaps]
     reason = "; ".join(dict.fromkeys([planned[0][1].reason, *flaps[:3]]))
@@ -243,48 +197,7 @@ def _write(turn: _Turn, told: frozenset[str], planned: Sequence[tuple[Channel, P
     turn.messages.append(message)
 
 
-def _record(turn: _Turn) -> None:
-    """Say of every notification what became of it."""
-    told = [member for member in turn.members if member.alert.alert_key in turn.told]
-    if told:
-        fresh = [member.pk for member in told if member.told_at is None]
-        GroupMember.objects.filter(pk__in=fresh).update(told_at=turn.now)
-        _record_told([member.alert for member in told])
-    untold: dict[tuple[str, str], list[ActiveAlert]] = {}
-    for member in turn.members:
-        silent = turn.silent.get(member.alert.alert_key)
-        if member.alert.alert_key not in turn.told and silent is not None and not member.is_moved:
-            untold.setdefault((_state_of(silent), silent.reason[:500]), []).append(member.alert)
-    for (state, reason), alerts in untold.items():
-        own = [alert.notification_id for alert in alerts]
-        Notification.objects.filter(pk__in=own, state__in=UNDECIDED, items=None).update(
-            state=state, reason=reason
-        )
-        _older(alerts).filter(state=NotificationState.PENDING).update(state=state, reason=reason)
-
-
-def _record_told(alerts: Sequence[ActiveAlert]) -> None:
-    _older(alerts).filter(state__in=UNDECIDED).update(
-        state=NotificationState.MERGED, reason="told together with a newer one about the same thing"
-    )
-    not_yet = (NotificationState.MUTED, NotificationState.HELD, NotificationState.SKIPPED)
-    own = Notification.objects.filter(pk__in=[alert.notification_id for alert in alerts], state__in=not_yet)
-    own.update(state=NotificationState.PENDING, reason="")
-
-
-def _older(alerts: Sequence[ActiveAlert]) -> QuerySet[Notification]:
-    """What was routed about the same things before the newest of each, and is in no message."""
-    same = Notification.objects.filter(alert_key__in=[alert.alert_key for alert in alerts], is_event=False)
-    return same.filter(route_at=None, items=None).exclude(pk__in=[alert.notification_id for alert in alerts])
-
-
-def _state_of(silent: Silent) -> str:
-    if silent.for_digest:
-        return NotificationState.HELD
-    return NotificationState.SKIPPED if silent.final else NotificationState.MUTED
-
-
-def _close_or_go_on(turn: _Turn) -> None:
+def _close_or_go_on(turn: Turn) -> None:
     """What has ended leaves the group, which closes when it is empty; else it has its next turn."""
     leaving = [member.pk for member in turn.members if _leaves(turn, member)]
     if leaving:
@@ -301,7 +214,7 @@ def _close_or_go_on(turn: _Turn) -> None:
     group.save(update_fields=["flushed_at", "flush_at", "closed_at"])
 
 
-def _next_turn(turn: _Turn) -> datetime:
+def _next_turn(turn: Turn) -> datetime:
     at = turn.now + max(turn.way.group_interval if turn.way else GROUP_INTERVAL, SHORTEST)
     held = [key for key, silent in turn.silent.items() if silent.waits and key not in turn.told]
     return min([at, *(turn.items[key].starts_at + PATIENCE for key in held)])
@@ -313,7 +226,7 @@ def _route_anew(members: Iterable[GroupMember], now: datetime) -> None:
     Notification.objects.filter(pk__in=firing).update(route_at=now)
 
 
-def _leaves(turn: _Turn, member: GroupMember) -> bool:
+def _leaves(turn: Turn, member: GroupMember) -> bool:
     item = turn.items[member.alert.alert_key]
     if item.is_event:
         silent = turn.silent.get(item.key)

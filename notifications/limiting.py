@@ -7,6 +7,7 @@ Where Redis does not answer, nothing is held back: telling is worth more than a 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,6 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
@@ -24,27 +26,65 @@ from notifications.core.alert import AlertLevel
 from notifications.models import Channel, Delivery, DeliveryState, MessageItem, MessageKind, Notification
 
 REDIS_SECONDS = 2
+UNCOUNTED_SECONDS = 10.0
+"""For so long nothing is counted after the store has failed."""
 SUMMARY_ALERTS = 5_000
-"""Alerts in one summary; what is more comes in the next."""
+"""Alerts in one summary; the messages of what is more come in the next."""
+BY_KEY = frozenset({"pagerduty", "opsgenie"})
+"""Kinds of channels that open and close by key."""
 
 logger = logging.getLogger(__name__)
 
 
+def counts(delivery: Delivery) -> bool:
+    """Whether it counts against its channel's limit. A repeat, a summary, a digest and what is told directly do not; nor
+    does anything for a service that has to be told of each begin by its key, or could not close it."""
+    channel, message = delivery.channel, delivery.message
+    if channel is None or not channel.rate_limit or channel.kind in BY_KEY or delivery.tries:
+        return False
+    return message is not None and message.kind in (MessageKind.GROUP, MessageKind.ESCALATION)
+
+
 def allows(delivery: Delivery, now: datetime) -> bool:
-    """Whether its channel may be sent one more message now; a repeat, or a summary, is not counted again."""
+    """Count it, and say whether its channel may be sent one more message now. What is critical is counted apart, so that
+    no noise keeps it back."""
     channel = delivery.channel
-    if channel is None or not channel.rate_limit or delivery.tries:
-        return True
-    if delivery.message is not None and delivery.message.kind == MessageKind.SUMMARY:
+    assert channel is not None
+    if time.monotonic() < _uncounted.until:
         return True
     try:
-        return _limiter().hit(_limit(channel), str(channel.pk))
+        return _limiter().hit(_limit(channel), _who(delivery))
     except Exception as error:
+        _uncounted.until = time.monotonic() + UNCOUNTED_SECONDS
         extra = {"action": "limit_uncounted", "channel": channel.name}
         logger.warning(
             "the channel's limit could not be counted, so it is not applied: %s", error, extra=extra
         )
         return True
+
+
+class _Uncounted:
+    """Until when (monotonic) the store is not asked, so that one which hangs does not delay each message."""
+
+    until = float("-inf")
+
+
+_uncounted = _Uncounted()
+
+
+def _who(delivery: Delivery) -> str:
+    lead = delivery.notification
+    is_critical = lead is not None and lead.level == AlertLevel.CRITICAL
+    return f"{delivery.channel_id}/critical" if is_critical else str(delivery.channel_id)
+
+
+def _room_in(delivery: Delivery, channel: Channel) -> timedelta:
+    """How long until the window has room again."""
+    try:
+        stats = _limiter().get_window_stats(_limit(channel), _who(delivery))
+    except Exception:
+        return timedelta(seconds=channel.rate_window)
+    return timedelta(seconds=min(max(stats.reset_time - time.time(), 1.0), float(channel.rate_window)))
 
 
 def put_off(deliveries: Sequence[Delivery], now: datetime) -> None:
@@ -53,7 +93,7 @@ def put_off(deliveries: Sequence[Delivery], now: datetime) -> None:
     assert channel is not None
     ids = [delivery.pk for delivery in deliveries]
     pending = Delivery.objects.filter(pk__in=ids, state=DeliveryState.PENDING, next_try_at__lte=now)
-    count = pending.update(is_limited=True, next_try_at=now + timedelta(seconds=channel.rate_window))
+    count = pending.update(is_limited=True, next_try_at=now + _room_in(deliveries[0], channel))
     extra = {"action": "channel_limited", "channel": channel.name, "messages": count}
     logger.info("channel is at its limit; what is more comes in one summary", extra=extra)
 
@@ -67,33 +107,52 @@ def summarise_due(now: datetime) -> None:
 
 def _summarise(channel: Channel, now: datetime) -> None:
     with transaction.atomic():
-        Channel.objects.select_for_update(no_key=True).get(pk=channel.pk)
-        waiting = Delivery.objects.filter(channel=channel, state=DeliveryState.PENDING, is_limited=True)
-        rows = list(waiting.select_related("message").order_by("id"))
+        rows = list(_waiting(channel).select_for_update().order_by("id"))
         if len(rows) < 2:
-            waiting.update(is_limited=False, next_try_at=now)
+            Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(is_limited=False, next_try_at=now)
             return
-        told = MessageItem.objects.filter(message__in=[row.message_id for row in rows])
-        ids = list(dict.fromkeys(told.order_by("id").values_list("notification_id", flat=True)))[
-            :SUMMARY_ALERTS
-        ]
-        reason = f"summary of {len(rows)} messages over the limit of {channel.rate_limit} in {channel.rate_window} s"
+        told, alerts = _as_many_as_fit(rows)
+        reason = f"summary of {len(told)} messages over the limit of {channel.rate_limit} in {channel.rate_window} s"
         summary = messaging.write(
-            notifications=ids,
-            lead=_gravest(ids),
+            notifications=alerts,
+            lead=_gravest(alerts),
             channels=[channel],
             now=now,
             kind=MessageKind.SUMMARY,
             reason=reason,
         )
-        waiting.filter(pk__in=[row.pk for row in rows]).update(
+        Delivery.objects.filter(pk__in=told).update(
             state=DeliveryState.MERGED, answer=f"in the summary {summary}"
         )
 
 
-def _gravest(ids: Sequence[UUID]) -> UUID:
+def _waiting(channel: Channel) -> QuerySet[Delivery]:
+    """What is over the limit, and what waits behind it in the same groups and was not sent yet."""
+    mine = Delivery.objects.filter(channel=channel, state=DeliveryState.PENDING)
+    groups = mine.filter(is_limited=True).values("message__group")
+    return mine.filter(Q(is_limited=True) | Q(tries=0, message__group__in=groups))
+
+
+def _as_many_as_fit(rows: Sequence[Delivery]) -> tuple[list[int], list[UUID]]:
+    """The first of the deliveries, and the alerts in them, `SUMMARY_ALERTS` or somewhat more."""
+    items = MessageItem.objects.filter(message__in=[row.message_id for row in rows]).order_by("id")
+    of_message: dict[UUID, list[UUID]] = {}
+    for message, notification in items.values_list("message_id", "notification_id"):
+        of_message.setdefault(message, []).append(notification)
+    taken: list[int] = []
+    alerts: dict[UUID, None] = {}
+    for row in rows:
+        if len(alerts) >= SUMMARY_ALERTS:
+            break
+        taken.append(row.pk)
+        alerts |= dict.fromkeys(of_message.get(row.message_id, ()) if row.message_id else ())
+    return taken, list(alerts)
+
+
+def _gravest(ids: Sequence[UUID]) -> UUID | None:
     rows = list(Notification.objects.filter(pk__in=ids).only("pk", "level", "created_at"))
-    return max(rows, key=lambda row: (AlertLevel(row.level).rank, row.created_at)).pk
+    gravest = max(rows, key=lambda row: (AlertLevel(row.level).rank, row.created_at), default=None)
+    return gravest.pk if gravest else None
 
 
 def _limit(channel: Channel) -> RateLimitItem:

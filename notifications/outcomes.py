@@ -6,9 +6,10 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from notifications import failover
+from notifications.core.alert import storable
 from notifications.core.errors import PermanentError, TemporaryError
 from notifications.core.retry import RetryAt, next_try
 from notifications.models import Delivery, DeliveryState, Notification, NotificationState
@@ -18,6 +19,10 @@ CHANNEL_PAUSE = timedelta(seconds=10)
 BATCH = 500
 
 logger = logging.getLogger(__name__)
+
+
+class Unmade(TemporaryError):
+    """The message could not even be made: nothing that its channel could be blamed for."""
 
 
 def record(
@@ -34,7 +39,7 @@ def record(
 def _record_sent(delivery: Delivery, answer: str, now: datetime) -> None:
     """A send that succeeded is a fact, even when another claimant has taken over meanwhile."""
     Delivery.objects.filter(pk=delivery.pk).exclude(state=DeliveryState.SENT).update(
-        state=DeliveryState.SENT, sent_at=now, answer=answer[:500], error=""
+        state=DeliveryState.SENT, sent_at=now, answer=_short(answer), error=""
     )
     if delivery.channel is not None:
         failover.note_success(delivery.channel, now)
@@ -43,14 +48,15 @@ def _record_sent(delivery: Delivery, answer: str, now: datetime) -> None:
 
 def _record_fault(delivery: Delivery, fault: PermanentError | TemporaryError, now: datetime) -> None:
     """Write down the failure and what follows, unless another claimant has taken over."""
-    error = str(fault)
+    error = _short(str(fault))
     mine = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.PENDING, tries=delivery.tries)
     if isinstance(fault, TemporaryError):
         pause = max(CHANNEL_PAUSE, timedelta(seconds=min(fault.retry_after or 0.0, 86_400.0)))
-        _note_failure(delivery, now, now + pause)
+        if not isinstance(fault, Unmade):
+            _note_failure(delivery, now, now + pause)
         verdict = next_try(delivery.tries, _written_at(delivery), now, fault.retry_after)
         if isinstance(verdict, RetryAt):
-            mine.update(next_try_at=verdict.at, error=error[:500])
+            mine.update(next_try_at=verdict.at, error=error)
             _log(delivery, logging.WARNING, f"alert not sent, to be tried again: {error}", "alert_retry")
             return
         error = f"{error}; {verdict.reason}"
@@ -59,6 +65,11 @@ def _record_fault(delivery: Delivery, fault: PermanentError | TemporaryError, no
     if mine.update(state=DeliveryState.FAILED, error=error[:500]):
         failover.divert_failed(delivery, now)
     _log(delivery, logging.ERROR, f"alert not sent: {error}", "alert_failed")
+
+
+def _short(text: str) -> str:
+    """What any database can hold of a receiver's words."""
+    return str(storable(text))[:500]
 
 
 def _written_at(delivery: Delivery) -> datetime:
@@ -109,8 +120,10 @@ def settle_leftovers(now: datetime, age: timedelta) -> None:
     pending = Notification.objects.filter(
         state=NotificationState.PENDING, route_at=None, created_at__lte=now - age
     )
-    left = Delivery.objects.filter(
-        notification__in=pending.values("pk"), state__in=(DeliveryState.SENT, DeliveryState.FAILED)
+    ended = Q(state__in=(DeliveryState.SENT, DeliveryState.FAILED))
+    left = Delivery.objects.filter(ended, notification__in=pending.values("pk")).exclude(
+        Q(message__deliveries__state=DeliveryState.PENDING)
+        | Q(message=None, notification__deliveries__state=DeliveryState.PENDING)
     )
     for delivery in left.order_by("id")[:BATCH]:
         settle(delivery)

@@ -115,6 +115,11 @@ class ChannelAdmin(AlertingAdmin):
             return False
         return bool(super().has_change_permission(request, obj))
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Channel | None = None) -> Any:
+        """Only superusers open the way to private networks: the answers of what is there are shown."""
+        own = () if _is_superuser(request) else ("allow_private",)
+        return (*super().get_readonly_fields(request, obj), *own)
+
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -200,7 +205,9 @@ class ChannelAdmin(AlertingAdmin):
             raise Http404
         if channel is not None:
             self.note(request, [channel], "Test with values that are not saved.")
-        return HttpResponse(_test_typed(settings_form(kind, channel, TypedForm)(request.POST)))
+        form = settings_form(kind, channel, TypedForm)(request.POST)
+        allowed = None if _is_superuser(request) else bool(channel and channel.allow_private)
+        return HttpResponse(_test_typed(form, allowed))
 
     @display(description="test")
     def test_page(self, channel: Channel) -> SafeString:
@@ -280,8 +287,8 @@ def _button(**query: Any) -> SafeString:
     return format_html(_TEST_BUTTON, url, " ".join(BUTTON_CLASSES))
 
 
-def _test_typed(form: TypedForm) -> SafeString:
-    """The answer as HTML, also where a field is wrong."""
+def _test_typed(form: TypedForm, allow_private: bool | None) -> SafeString:
+    """The answer as HTML, also where a field is wrong. `allow_private`: what holds, None for what is typed."""
     if not form.is_valid():
         rows = [
             (form.fields[name].label or name if name in form.fields else "", " ".join(map(str, texts)))
@@ -295,7 +302,7 @@ def _test_typed(form: TypedForm) -> SafeString:
         config=values["config"],
         language=values["language"] or Language.ENGLISH.value,
         template=values["template"],
-        allow_private=values["allow_private"],
+        allow_private=values["allow_private"] if allow_private is None else allow_private,
     )
     answer = send_test(draft, timezone.now())
     colour = "sh-good" if answer.is_sent else "sh-bad"

@@ -33,7 +33,7 @@ WHOLE = "config"
 """The one setting of a plug-in that does not say what its fields are: all of them, as JSON."""
 KEPT = "Set. Leave empty to keep it."
 MOVED = "Enter it again, or clear it: where it goes to has changed, and what is stored is not sent elsewhere."
-_LEADS = frozenset({"host", "port", "urls", "command"})
+_LEADS = frozenset({"host", "port", "urls", "command", "address", "server", "endpoint"})
 """Settings beside those of the kind `url` that say who gets the secrets."""
 _STAYS = frozenset({"secret", "old_secret", "access_key_secret"})
 """Secrets that only sign and are never sent."""

@@ -60,7 +60,7 @@ def exchange(request: Request, at_most: float = TIMEOUT, tls_verify: bool = True
         return run(_exchange(request, timeout, tls_verify))
     except (TimeoutError, httpx.TimeoutException):
         raise TemporaryError(f"{where} did not answer within {timeout:.3g} s") from None
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
         raise PermanentError("the address or a header cannot be sent as configured; correct it") from None
     except httpx.HTTPError as error:
         raise TemporaryError(f"{where} could not be reached: {error or type(error).__name__}") from None

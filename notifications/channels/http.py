@@ -132,6 +132,8 @@ def post(
         raise TemporaryError(f"{where} did not answer within {timeout:.3g} s") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise PermanentError("the address of the channel cannot be used; correct it") from None
+    except httpx.LocalProtocolError:
+        raise PermanentError("a header cannot be sent as configured; correct it") from None
     except httpx.HTTPError as error:
         reason = mask(str(error) or type(error).__name__, [url])
         raise TemporaryError(f"{where} could not be reached: {reason}") from None

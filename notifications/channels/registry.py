@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,7 +14,7 @@ from notifications.channels.guard import Policy, guarded
 from notifications.core.alert import Message
 from notifications.core.errors import ConfigError, PermanentError, TemporaryError
 from notifications.core.fields import Field, secret_names
-from notifications.core.masking import mask
+from notifications.core.masking import mask, secrets_of
 from notifications.core.ports import Channel, Sender, Sent
 
 ENTRY_POINTS = "selfheal.channels"
@@ -44,27 +45,44 @@ BUILT_IN: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class GuardedSender:
-    """A channel whose connections are held to a policy, whatever library makes them."""
+    """A channel whose connections are held to a policy, whatever library makes them, and from which no text comes back
+    with a secret of its settings, or with a right that a link in the message gives.
+    """
 
     channel: Sender
     policy: Policy
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def send(self, message: Message) -> str | Sent:
-        """What services quote of the message is without the rights that its links give."""
         rights = [token for link in message.links if (token := link.url.partition("?t=")[2])]
+        hidden = (*self.secrets, *rights)
         try:
             with guarded(self.policy):
                 sent = self.channel.send(message)
-        except (PermanentError, TemporaryError) as error:
-            shown = mask(str(error), rights)
-            if shown == str(error):
+        except Exception as error:
+            masked = _masked(error, hidden)
+            if masked is error:
                 raise
-            if isinstance(error, TemporaryError):
-                raise TemporaryError(shown, error.retry_after) from None
-            raise PermanentError(shown) from None
+            raise masked from None
         if isinstance(sent, Sent):
-            return Sent(mask(sent.answer, rights), sent.thread_ref)
-        return mask(sent, rights)
+            return Sent(mask(sent.answer, hidden), sent.thread_ref)
+        return mask(sent, hidden)
+
+
+def _masked(error: Exception, hidden: tuple[str, ...]) -> Exception:
+    """The same error where neither it, nor what led to it, says anything that is hidden."""
+    if not isinstance(error, PermanentError | TemporaryError):
+        told = "".join(traceback.format_exception(error))
+        shown = mask(told, hidden)
+        return error if shown == told else RuntimeError(f"{type(error).__name__}\n{shown}")
+    shown = mask(str(error), hidden)
+    if shown == str(error):
+        return error
+    return (
+        TemporaryError(shown, error.retry_after)
+        if isinstance(error, TemporaryError)
+        else PermanentError(shown)
+    )
 
 
 def kinds() -> tuple[str, ...]:
@@ -81,7 +99,10 @@ def build(kind: str, config: Mapping[str, Any], *, policy: Policy | None = None)
     if not isinstance(config, Mapping):
         raise ConfigError("config", "must be a JSON object, such as {}")
     channel = channel_class.from_config(config)
-    return channel if policy is None else GuardedSender(channel, policy)
+    if policy is None:
+        return channel
+    names = secret_fields_of(kind)
+    return GuardedSender(channel, policy, secrets_of(config, config if names is None else names))
 
 
 def fields_of(kind: str) -> tuple[Field, ...] | None:

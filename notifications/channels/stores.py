@@ -22,7 +22,8 @@ Place = tuple[str, int]
 """A host and a port, or the path of a Unix socket and 0."""
 
 _sources: list[Callable[[], Iterable[Place]]] = []
-_asked: dict[Callable[[], Iterable[Place]], tuple[float, tuple[Place, ...]]] = {}
+_asked: dict[Callable[[], Iterable[Place]], tuple[Place, ...]] = {}
+"""What each of them said last."""
 _lock = threading.Lock()
 _resolved: dict[tuple[tuple[str, int], ...], tuple[float, tuple[tuple[str, int], ...]]] = {}
 
@@ -33,23 +34,22 @@ def own_stores() -> tuple[tuple[str, int], ...]:
 
 
 def register(source: Callable[[], Iterable[Place]]) -> None:
-    """Have `never_called` hold what `source` says; it is asked every half a minute."""
+    """Have `never_called` hold what `source` says."""
     if source not in _sources:
         _sources.append(source)
 
 
 def never_called() -> tuple[Place, ...]:
     """Our own stores, and what was registered: as configured, and resolved."""
-    named = tuple(dict.fromkeys(place for source in _sources for place in _said_by(source)))
+    for source in _sources:
+        _asked[source] = tuple(source())
+    return last_known()
+
+
+def last_known() -> tuple[Place, ...]:
+    """As `never_called` has had it last, and without asking: what is registered may read a database that is away."""
+    named = tuple(dict.fromkeys(place for source in _sources for place in _asked.get(source, ())))
     return (*own_stores(), *_all_of(named))
-
-
-def _said_by(source: Callable[[], Iterable[Place]]) -> tuple[Place, ...]:
-    until, places = _asked.get(source, (0.0, ()))
-    if until < time.monotonic():
-        places = tuple(source())
-        _asked[source] = (time.monotonic() + HOLDS, places)
-    return places
 
 
 def stores_of(source: Any) -> tuple[tuple[str, int], ...]:

@@ -54,8 +54,9 @@ _NEVER: tuple[tuple[str, tuple[Network, ...]], ...] = (
 )
 _LOOPBACK = _networks("127.0.0.0/8", "::1/128")
 _PRIVATE = _networks(
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "fec0::/10"
-)
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7", "fec0::/10",
+    "64:ff9b:1::/48",
+)  # fmt: skip
 _RESERVED = _networks(
     "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
     "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16",
@@ -139,6 +140,8 @@ def _meant(address: Address) -> Iterator[Address]:
         return
     if any(address in network for network in _EMBEDDING):
         yield low
+        if address in _LOCAL_NAT64:
+            yield address
         return
     if address.sixtofour is not None:
         yield address.sixtofour
@@ -149,5 +152,7 @@ def _meant(address: Address) -> Iterator[Address]:
     yield address
 
 
+_LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
+"""Of a network's own (RFC 8215): which of its bytes are the IPv4 address is that network's matter."""
 _EMBEDDING = _networks("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")
 """NAT64 and SIIT: the last four bytes are the IPv4 address."""

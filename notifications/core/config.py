@@ -53,7 +53,7 @@ def read_headers(config: Mapping[str, Any], name: str) -> tuple[tuple[str, str],
             raise ConfigError(name, f"{key!r} is no name of a header")
         if not isinstance(text, str) or not text.isascii() or not text.isprintable():
             raise ConfigError(name, f"the value of {key} must be printable ASCII text")
-    return tuple(value.items())
+    return tuple((key, text.strip()) for key, text in value.items())
 
 
 def read_choice(config: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:

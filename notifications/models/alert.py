@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -207,3 +209,15 @@ class LogEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group_id} to {self.channel_id}"
+
+    @classmethod
+    def owe(cls, group: AlertGroup, channel: Channel, tokens: Iterable[str], now: datetime) -> None:
+        """Note that the channel is told of these past the group's own turn, so that it is told their ends. The group's row
+        is to be locked."""
+        firing = sorted(set(tokens))
+        entry, is_new = cls.objects.get_or_create(
+            group=group, channel=channel, defaults={"firing": firing, "sent_at": now}
+        )
+        if not is_new:
+            entry.firing = sorted({*entry.firing, *firing})
+            entry.save(update_fields=["firing"])

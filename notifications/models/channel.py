@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from zoneinfo import available_timezones
 
@@ -10,7 +11,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from notifications.channels import build
-from notifications.channels.guard import Policy, never_called
+from notifications.channels.guard import Policy
+from notifications.channels.stores import last_known, never_called
 from notifications.core.alert import AlertLevel
 from notifications.core.duty import on_duty
 from notifications.core.errors import ConfigError
@@ -18,6 +20,8 @@ from notifications.core.noise import Tell
 from notifications.core.ports import Sender
 from notifications.models.choices import Digest, Language, choices
 from notifications.secrets import EncryptedJSONField, Undecryptable
+
+logger = logging.getLogger(__name__)
 
 RATE_LIMIT = 30
 RATE_WINDOW = 60
@@ -111,7 +115,7 @@ class Channel(models.Model):
         if self.backup_id is not None and self.backup_id == self.pk:
             raise ValidationError({"backup": "A channel cannot be its own backup; choose another."})
 
-    def build(self) -> Sender:
+    def build(self, *, asks_database: bool = True) -> Sender:
         """Raise ConfigError for a configuration that cannot be used, or no longer be read."""
         if isinstance(self.config, Undecryptable):
             raise ConfigError(
@@ -119,7 +123,8 @@ class Channel(models.Model):
                 "cannot be decrypted with the present SELFHEAL_SECRET_KEY; "
                 "give the former one in SELFHEAL_SECRET_KEY_FALLBACKS, or enter it anew",
             )
-        policy = Policy(allow_private=self.allow_private, refused=never_called())
+        refused = never_called() if asks_database else last_known()
+        policy = Policy(allow_private=self.allow_private, refused=refused)
         return build(self.kind, self.config, policy=policy)
 
     def takes(self, level: str) -> bool:
@@ -162,7 +167,12 @@ class Receiver(models.Model):
         if not members or depth >= _DEEPEST:
             return self
         start = self.rotation_start or members[0].member_since
-        index = on_duty(start, self.rotation_days, self.rotation_timezone, len(members), now)
+        try:
+            index = on_duty(start, self.rotation_days, self.rotation_timezone, len(members), now)
+        except ConfigError as error:
+            extra = {"action": "rotation_unreadable", "receiver": self.name}
+            logger.error("rotation %s stands still at its first member: %s", self.name, error, extra=extra)
+            index = 0
         return members[index].member.on_duty(now, depth + 1)
 
     def channels_now(self, now: datetime) -> list[Channel]:

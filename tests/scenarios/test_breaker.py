@@ -67,8 +67,7 @@ def five(stack: Stack, made: Containers) -> Iterator[Five]:
     full = [made.name(name) for name in NAMES]
     until(lambda: all(stack.status(name).get("status") == "healthy" for name in full), 40, "all are healthy")
     stack.rows("UPDATE healing_host SET start_grace = 0, breaker_mode = 'slow_start'")
-    stack.rows("DELETE FROM notifications_delivery")
-    stack.rows("DELETE FROM notifications_notification")
+    stack.forget_alerts()
     with recording(made, list(ids.values())) as record:
         yield Five(made, ids, record)
     stack.rows("UPDATE healing_host SET breaker_since = NULL, breaker_incident_id = NULL")

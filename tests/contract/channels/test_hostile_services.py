@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gzip
 import socket
+import traceback
 import tracemalloc
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from notifications.channels import stores
+from notifications.channels import registry, stores
 from notifications.channels.exchange import BODY_LIMIT, Request, exchange
 from notifications.channels.guard import Policy, RefusedAddress, guarded
 from notifications.channels.registry import build
-from notifications.core.alert import Link, Text
-from notifications.core.errors import ChannelError, TemporaryError
+from notifications.core.alert import Link, Message, Text
+from notifications.core.errors import ChannelError, PermanentError, TemporaryError
 from tests.contract.channels.receiver import Receiver
 from tests.contract.channels.samples import config_of as own_config
 from tests.contract.channels.service_samples import MESSAGE, config_of
@@ -166,3 +168,41 @@ def test_no_answer_gives_away_the_rights_of_links(status: int, sink: Sink) -> No
     except ChannelError as error:
         said = str(error)
     assert str(status) in said and "***" in said and token[:12] not in said
+
+
+class _LeakyChannel:
+    """A plug-in that says what it should not, when it fails and when it works."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> _LeakyChannel:
+        return cls(config)
+
+    def send(self, message: Message) -> str:
+        text = f"tried {self.config['token']}"
+        if self.config["how"] == "broken":
+            try:
+                raise KeyError(text)
+            except KeyError as error:
+                raise ValueError("it broke") from error
+        raise (TemporaryError(text, 7.0) if self.config["how"] == "now" else PermanentError(text))
+
+
+@pytest.mark.parametrize("how", ["now", "ever", "broken"])
+def test_no_error_of_a_plug_in_tells_its_secrets(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects logs and deliveries from plug-ins that quote their settings, tracebacks and their causes too."""
+    monkeypatch.setattr(registry, "_plugins", lambda: {"leaky": _LeakyChannel})
+    config = {"token": "t0ken-0123456789", "how": how}
+    with pytest.raises(Exception, match=r"\*\*\*") as failed:
+        build("leaky", config, policy=Policy()).send(MESSAGE)
+    assert "t0ken" not in "".join(traceback.format_exception(failed.value))
+    if how == "now":
+        assert isinstance(failed.value, TemporaryError) and failed.value.retry_after == 7.0
+
+
+def test_a_header_with_a_space_too_many_is_sent_and_not_told(receiver: Receiver) -> None:
+    """Protects a token that was pasted with a space: HTTP would refuse it, and quote it."""
+    build("webhook", {"url": receiver.url, "headers": {"Authorization": " Bearer t0ken "}}).send(MESSAGE)
+    assert receiver.received[0].headers["Authorization"] == "Bearer t0ken"

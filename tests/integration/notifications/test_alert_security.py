@@ -153,6 +153,31 @@ def test_programs_are_set_up_by_superusers_only() -> None:
     assert channel.config == {"command": ["/bin/true"]}
 
 
+def test_the_way_to_private_networks_is_opened_by_superusers_only(
+    admin_client: Client, receiver: Receiver
+) -> None:
+    """Protects what only this machine can reach, whose answers a test shows, from who may write channels."""
+    somebody = staff(*ADDED)
+    typed = {**COMMON, "setting_url": receiver.url, "setting_tls_verify": "on"}
+    said = text_of(somebody.post(f"{page('channel_test')}?kind=webhook", typed))
+    assert "may not call private addresses" in said
+    assert somebody.post(f"{page('channel_add')}?kind=webhook", typed).status_code == 302
+    channel = Channel.objects.get(name="hook")
+    assert channel.allow_private is False
+    said = text_of(somebody.post(f"{page('channel_test')}?channel={channel.pk}", typed))
+    assert "may not call private addresses" in said and receiver.received == []
+    url = page("channel_change", channel.pk)
+    assert somebody.post(url, typed).status_code == 302
+    channel.refresh_from_db()
+    assert channel.allow_private is False
+    assert admin_client.post(url, typed).status_code == 302
+    assert somebody.post(url, {**typed, "min_level": "error", "allow_private": ""}).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.allow_private, channel.min_level) == (True, "error")
+    said = text_of(somebody.post(f"{page('channel_test')}?channel={channel.pk}", typed))
+    assert "Sent." in said
+
+
 def test_superusers_set_up_programs(admin_client: Client) -> None:
     """Protects the kind itself."""
     config = {**COMMON, "setting_command": "/bin/echo"}
@@ -199,9 +224,8 @@ def test_looking_is_no_right_to_try(name: str) -> None:
     assert viewer.post(page(name) + kinds, {"matchers": "a=b", "title": "x"}).status_code == 403
 
 
-def test_engines_are_never_called(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_are_never_called(receiver: Receiver) -> None:
     """Protects the machines of the engines: a POST to an engine's API builds, starts and kills containers."""
-    monkeypatch.setattr(stores, "_asked", {})
     Host.objects.create(name="far", address=f"tcp://127.0.0.1:{receiver.port}")
     Host.objects.create(name="near", address="unix:///run/some-engine.sock")
     assert {("127.0.0.1", receiver.port), ("/run/some-engine.sock", 0)} <= set(stores.never_called())

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from notifications import direct, dispatch
-from notifications.channels import fake
-from notifications.core.alert import Alert, AlertKind, AlertLevel
+from notifications.channels import fake, stores
+from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
 from notifications.models import Channel, Delivery, Notification
 
 ALERT = Alert(
@@ -86,3 +88,28 @@ def test_the_end_is_no_alarm_in_the_log(caplog: pytest.LogCaptureFixture) -> Non
         assert not direct.tell_directly(over, timezone.now())
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert Notification.objects.get().state == "skipped"
+
+
+def test_without_the_database_nothing_asks_it(
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: Callable[[int], AbstractContextManager[object]],
+) -> None:
+    """What says whom no channel may call reads the database; where that is away, what it said last holds."""
+    Channel.objects.create(name="fake", kind="fake", min_level="info")
+    asked: list[bool] = []
+
+    def places() -> list[tuple[str, int]]:
+        asked.append(True)
+        if len(asked) > 1:
+            raise OperationalError("away")
+        return [("engine.example", 2375)]
+
+    monkeypatch.setattr(stores, "_sources", [places])
+    monkeypatch.setattr(stores, "_asked", {})
+    monkeypatch.setattr(stores, "HOLDS", -1.0)
+    channels = direct.enabled_channels()
+
+    with django_assert_num_queries(0):
+        assert direct.tell_without_database(Message("id", timezone.now(), ALERT), channels)
+    assert asked == [True]
+    assert ("engine.example", 2375) in stores.last_known()
