@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -24,7 +25,15 @@ def bare(db: None) -> Iterator[None]:
     fake.clear()
     limiting._limiter.cache_clear()
     yield
+    join_senders()
     fake.clear()
+
+
+def join_senders() -> None:
+    """Wait for the threads that a round has left behind, so that none of them meets the next test's database."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("send-"):
+            thread.join(10)
 
 
 @pytest.fixture

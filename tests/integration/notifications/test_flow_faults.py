@@ -31,7 +31,7 @@ from notifications.models import (
     TimeInterval,
 )
 from notifications.routes import root
-from tests.integration.notifications.conftest import fake_channel, state_of, written
+from tests.integration.notifications.conftest import fake_channel, join_senders, state_of, written
 from tests.integration.notifications.test_grouping import FAILED, alert, at, containers, resolve, run, write
 
 pytestmark = pytest.mark.usefixtures("bare")
@@ -202,9 +202,7 @@ def test_answer_that_comes_after_the_round_is_recorded(monkeypatch: pytest.Monke
     dispatch.deliver_due(seconds=0.1)
     assert Delivery.objects.get().state == "pending"
     go.set()
-    end = time.monotonic() + 10
-    while state_of(row)[0] != "sent" and time.monotonic() < end:
-        time.sleep(0.01)
+    join_senders()
     assert state_of(row) == ("sent", "")
     assert Delivery.objects.get().state == "sent"
 
@@ -226,6 +224,7 @@ def test_channel_that_does_not_come_back_has_failed(monkeypatch: pytest.MonkeyPa
     finally:
         monkeypatch.setattr(sending, "_write_down_late", lambda *_: None)
         go.set()
+        join_senders()
 
 
 def test_message_that_cannot_be_made_keeps_no_other_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,6 +420,7 @@ def test_critical_does_not_wait_for_a_send_that_is_under_way(
         assert state_of(page) == ("sent", "")
     finally:
         go.set()
+        join_senders()
 
 
 def test_critical_whose_worker_died_after_routing_has_its_turn_at_once() -> None:
