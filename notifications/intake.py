@@ -58,6 +58,7 @@ class _Batch:
     tree: Tree
     alerts: dict[str, ActiveAlert]
     changed: dict[str, ActiveAlert] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     groups: dict[str, _Joined] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
     urgent: set[str] = field(default_factory=set)
@@ -137,6 +138,7 @@ def _fold(batch: _Batch, row: Notification) -> None:
         batch.skipped.setdefault(GRAVER, []).append(row.pk)
         return
     batch.alerts[key] = batch.changed[key] = alert
+    batch.begun.add(key)
     _note_groups(batch, alert)
 
 
@@ -202,11 +204,16 @@ def _note_groups(batch: _Batch, alert: ActiveAlert) -> None:
 
 
 _ALERT_FIELDS = [field.name for field in ActiveAlert._meta.concrete_fields if not field.primary_key]
+_END_FIELDS = ["ends_at", "outcome", "notification"]
+"""What alone an end changes."""
 
 
 def _save_alerts(batch: _Batch) -> None:
     changed = list(batch.changed.values())
-    ActiveAlert.objects.bulk_update([alert for alert in changed if alert.pk], _ALERT_FIELDS, batch_size=BATCH)
+    there = [alert for alert in changed if alert.pk and alert.alert_key in batch.begun]
+    ActiveAlert.objects.bulk_update(there, _ALERT_FIELDS, batch_size=BATCH)
+    ended = [alert for alert in changed if alert.pk and alert.alert_key not in batch.begun]
+    ActiveAlert.objects.bulk_update(ended, _END_FIELDS, batch_size=BATCH)
     new = [alert for alert in changed if not alert.pk]
     ActiveAlert.objects.bulk_create(new)
 

@@ -107,7 +107,7 @@ def summarise_due(now: datetime) -> None:
 
 def _summarise(channel: Channel, now: datetime) -> None:
     with transaction.atomic():
-        rows = list(_waiting(channel).select_for_update().order_by("id"))
+        rows = list(_waiting(channel).select_for_update(of=("self",)).order_by("id"))
         if len(rows) < 2:
             Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(is_limited=False, next_try_at=now)
             return

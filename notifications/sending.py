@@ -97,11 +97,11 @@ def send_due(fixed: datetime | None, seconds: float, only: Iterable[UUID] | None
     out of the rest of the round.
     """
     turn = _Round(fixed)
-    end = time.monotonic() + seconds
     try:
         _give_up_on_hung(turn.now)
         for delivery in next_of_all(turn.now, only):
             turn.add(delivery)
+        end = time.monotonic() + seconds
         for lane in list(turn.waiting):
             if time.monotonic() < end:
                 _next(turn, lane)

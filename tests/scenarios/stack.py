@@ -81,7 +81,15 @@ class Stack:
 
     def forget_alerts(self) -> None:
         """Delete what was told so far; nothing may be failing meanwhile."""
-        told = ("messageitem", "delivery", "groupmessage", "groupmember", "logentry", "alertgroup", "activealert")
+        told = (
+            "messageitem",
+            "delivery",
+            "groupmessage",
+            "groupmember",
+            "logentry",
+            "alertgroup",
+            "activealert",
+        )
         for table in (*told, "notification"):
             self.rows(f"DELETE FROM notifications_{table}")
 

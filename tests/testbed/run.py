@@ -20,7 +20,6 @@ from tests.testbed.paths import IN_CI, PROJECT, ServiceMissingError, new_folder
 from tests.testbed.shared import POSTGRES, shared_services
 
 PARALLEL = ("-n", "4", "--dist", "loadfile", "--durations=10")
-BY_THREE = ("-n", "3", *PARALLEL[2:])  # each of them runs a whole Selfheal
 # Touches no database of ours, or brings its own; or is long, and about decisions in one thread, or about pages.
 _ONCE = (
     "test_testbed.py",
@@ -60,8 +59,9 @@ def parts(postgres: str) -> list[Part]:
     return [
         Part("parallel, SQLite", ("tests/unit", "tests/contract", "tests/integration"), PARALLEL),
         Part("parallel, PostgreSQL", ("tests/integration",), (*PARALLEL, *ONCE), on_postgres),
-        Part("scenarios", ("tests/faults", "tests/scenarios"), BY_THREE, QUICK_FAULTS),  # the longest first
-        Part("e2e", ("tests/e2e",), ("-n", "2", "--dist", "loadfile")),
+        Part(
+            "whole", ("tests/faults", "tests/scenarios", "tests/e2e"), PARALLEL, QUICK_FAULTS
+        ),  # the longest first
         Part("alone", ("tests/alone",)),  # what measures time
     ]
 

@@ -77,7 +77,9 @@ def test_needs_update(
 def test_reason_of_a_repeat(repeat: timedelta, words: str) -> None:
     """Protects people from wondering why they are told again."""
     old = LogEntry(frozenset("1"), frozenset(), NOW - timedelta(days=3))
-    assert ask(old, "1", "", True, repeat) == Verdict(True, f"unchanged; repeated after {words}", is_repeat=True)
+    assert ask(old, "1", "", True, repeat) == Verdict(
+        True, f"unchanged; repeated after {words}", is_repeat=True
+    )
 
 
 def test_no_repeat_where_asked() -> None:
