@@ -38,14 +38,14 @@ logger = logging.getLogger(__name__)
 class _Sending(threading.Thread):
     """One channel being sent to; a channel that hangs is left behind. `error` is empty where it was sent."""
 
-    def __init__(self, channel: Channel, message: Message, asks_database: bool) -> None:
+    def __init__(self, channel: Channel, message: Message) -> None:
         super().__init__(name=f"tell-{channel.name}", daemon=True)
-        self.channel, self._message, self._asks_database = channel, message, asks_database
+        self.channel, self._message = channel, message
         self.answer, self.error = "", f"no answer within {SECONDS:g} s"
 
     def run(self) -> None:
         try:
-            port: Sender = self.channel.build(asks_database=self._asks_database)
+            port: Sender = self.channel.build(asks_database=False)
             sent = port.send(self._message)
             self.answer = sent if isinstance(sent, str) else sent.answer
             self.error = ""
@@ -74,7 +74,7 @@ def tell_without_database(message: Message, channels: list[Channel]) -> bool:
     """Log it and send it through channels that were read before. True if one has it."""
     _log(message)
     taking = [one for one in channels if one.takes(message.alert.level)]
-    sendings = _send(taking, message, asks_database=False)
+    sendings = _send(taking, message)
     return _is_told(sendings, message)
 
 
@@ -126,9 +126,9 @@ def _is_told(sendings: list[_Sending], message: Message) -> bool:
     return told
 
 
-def _send(channels: list[Channel], message: Message, *, asks_database: bool = True) -> list[_Sending]:
+def _send(channels: list[Channel], message: Message) -> list[_Sending]:
     """All at once, so that one which hangs costs the others nothing."""
-    sendings = [_Sending(channel, message, asks_database) for channel in channels]
+    sendings = [_Sending(channel, message) for channel in channels]
     end = time.monotonic() + SECONDS
     for sending in sendings:
         sending.start()

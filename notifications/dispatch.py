@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
 from notifications import failover, limiting, outcomes
@@ -67,7 +68,8 @@ def _route(at: datetime) -> None:
 
 def is_overdue(now: datetime, by: timedelta) -> bool:
     """Whether something has been waiting to be sent for so long that nobody seems to send (at most three statements)."""
-    if Notification.objects.filter(route_at__lte=now - by).exists():
+    old = Q(written_at__lte=now - by) | Q(created_at__lte=now - by)
+    if Notification.objects.filter(old, route_at__lte=now).exists():
         return True
     if AlertGroup.objects.filter(closed_at=None, flush_at__lte=now - by).exists():
         return True

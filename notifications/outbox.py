@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from notifications.models import Notification
 DELIVER = "notifications.tasks.deliver"
 HINT_EXPIRES = 60
 """Seconds after which the hint to deliver is worthless: the periodic task has come by in the meantime."""
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When it is to be routed: whatever the writer's clock says, which may be wrong by hours."""
 HINT_EVERY = 1.0
 """Seconds between two hints of a process about what is not critical: one of them takes along all that waits."""
 
@@ -30,7 +33,7 @@ def write(alert: Alert) -> Notification:
     Database errors propagate. A broker that cannot be reached is logged: the periodic task delivers later.
     """
     notification = Notification(**fields_of(alert))
-    notification.route_at = notification.created_at
+    notification.route_at = AT_ONCE
     notification.save(force_insert=True)
     transaction.on_commit(partial(_hint, str(notification.id), alert.level), robust=True)
     return notification

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
@@ -354,3 +355,12 @@ def test_hot_queries_have_their_index(name: str) -> None:
         for model in (Delivery, Notification):
             constraints |= connection.introspection.get_constraints(cursor, model._meta.db_table)
     assert constraints[name]["index"]
+
+
+def test_writer_whose_clock_is_hours_ahead_is_heard(receiver: Receiver) -> None:
+    """Protects alerts of a machine with the wrong time: they are routed when they are written, not in two hours."""
+    webhook(receiver)
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        notification = written()
+    dispatch.deliver_due(timezone.now())
+    assert receiver.ids == [str(notification.id)]
