@@ -177,7 +177,7 @@ def test_a_database_without_room_is_told_while_it_answers(world: World) -> None:
     assert says in fake.sent()[0].alert.body
 
 
-def test_asking_for_room_leaves_nothing_behind(db: None) -> None:
+def test_asking_for_room_leaves_nothing_behind(transactional_db: None) -> None:
     """It is asked every few seconds, with what memory it has set for one transaction only."""
     before = _work_memory()
     refusals.ask_for_room()
