@@ -32,7 +32,7 @@ def save(name: str, machine: str, rows: Sequence[Any], folder: Path = FOLDER) ->
 def rounded(value: Any) -> Any:
     """To three digits after the point: no more is measured."""
     if isinstance(value, float):
-        return round(value, 3)
+        return round(value, 6)
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     return [rounded(item) for item in value] if isinstance(value, list | tuple) else value
