@@ -30,7 +30,7 @@ def save(name: str, machine: str, rows: Sequence[Any], folder: Path = FOLDER) ->
 
 
 def rounded(value: Any) -> Any:
-    """To three digits after the point: no more is measured."""
+    """To six digits after the point: fewer would be rounded twice where a table rounds them again."""
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):
