@@ -18,6 +18,13 @@ pytestmark = pytest.mark.django_db
 LATER = NOON + timedelta(days=100)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_of_others(db: None) -> None:
+    """Threads that outlive an earlier test can have written rows of their own since."""
+    for model in (ActiveAlert, Notification, Heartbeat):
+        model._default_manager.all().delete()
+
+
 def test_old_failures_go_with_their_attempts_and_children() -> None:
     """What belongs to a deleted failure does not stay behind; a younger failure stays whole."""
     container = make_container()
