@@ -43,6 +43,10 @@ def _at(seconds: float) -> str:
     return (_NOW - timedelta(seconds=seconds)).isoformat()
 
 
+def _tried(action: str, ago: float, seconds: float) -> dict[str, object]:
+    return {"action": action, "at": _at(ago), "result": "failed", "seconds": seconds, "why": "exited again"}
+
+
 def _given_up() -> Alert:
     return Alert(
         level=AlertLevel.CRITICAL,
@@ -69,27 +73,9 @@ def _given_up() -> Alert:
             ],
             "health_output": "curl: (7) Failed to connect to localhost port 8000",
             "tried": [
-                {
-                    "action": "restart",
-                    "at": _at(305),
-                    "result": "failed",
-                    "seconds": 12.0,
-                    "why": "exited again",
-                },
-                {
-                    "action": "restart",
-                    "at": _at(250),
-                    "result": "failed",
-                    "seconds": 11.0,
-                    "why": "exited again",
-                },
-                {
-                    "action": "recreate",
-                    "at": _at(100),
-                    "result": "failed",
-                    "seconds": 31.0,
-                    "why": "exited again",
-                },
+                _tried("restart", 305, 12.0),
+                _tried("restart", 250, 11.0),
+                _tried("recreate", 100, 31.0),
             ],
             "next": "Nothing, until a person releases it (manage.py release shop-web-1) or a silent trial at 04:12:40 UTC.",
             "path": _PAGE,

@@ -207,6 +207,7 @@ class Property8(TestCase):
             timeline.run_until_quiet(3000, at_every_step)
             for name, story in drama.stories.items():
                 judge(drama, name, story)
+            assert len(drama.stories) == len(fleet), "every container of the fleet has been judged"
 
 
 def queue_moods(timeline: Timeline, moods: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -18,7 +19,7 @@ from notifications.core.ports import Sent
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Service(ABC):
     """A channel that is one HTTP request. A subclass says its fields, the request, and how it reads the answer."""
 
     FIELDS: ClassVar[tuple[Field, ...]] = ()
@@ -31,7 +32,7 @@ class Service:
         cls.check(values)
         return cls(**values)
 
-    @classmethod
+    @classmethod  # noqa: B027  # most have nothing to check
     def check(cls, values: Mapping[str, Any]) -> None:
         """Raise ConfigError where fields do not fit together; values that are not filled in are missing."""
 
@@ -45,9 +46,9 @@ class Service:
             raise self._masked(fault)
         return self.sent(answer, message)
 
+    @abstractmethod
     def request(self, message: Message) -> Request:
         """What is sent for this message."""
-        raise NotImplementedError
 
     def fault(self, answer: Answer) -> ChannelError | None:
         """None where the service has taken the message."""
