@@ -13,7 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 from healing.effective import forget_book
 from healing.models import Container, FailureRecord
 from tests.integration.asking.rows import make_attempt, make_container, make_failure
-from tests.testbed.browser import chromium
+from tests.testbed.browser import chromium, signed_in
 from tests.testbed.wait import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,20 +37,8 @@ def page(browser: Browser, live_server: LiveServer, settings: Settings) -> Itera
     ]  # quick, for this login only
     forget_book()
     User.objects.create_superuser("admin", password=PASSWORD)
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, base_url=live_server.url)
-    context.set_default_timeout(SECONDS * 1000)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto("/admin/")
-    page.fill("[name=username]", "admin")
-    page.fill("[name=password]", PASSWORD)
-    page.press("[name=password]", "Enter")
-    page.wait_for_url("**/admin/")
-    yield page
-    page.wait_for_load_state()  # a page that is closed while it loads lacks some of its scripts
-    context.close()
-    assert errors == []
+    with signed_in(browser, live_server.url, PASSWORD, width=1400, height=900) as page:
+        yield page
 
 
 def test_a_container_is_healed_by_hand(page: Page) -> None:

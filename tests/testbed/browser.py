@@ -6,9 +6,34 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.testbed.paths import needed
+
+PAGE_SECONDS = 30
+
+
+@contextmanager
+def signed_in(browser: Browser, site: str, password: str, *, width: int, height: int) -> Iterator[Page]:
+    """A page of the user `admin`, who has logged in through the form of `site` (http://host:port).
+
+    An error in any script of any page fails the test. A page that is left or closed while it loads lacks some of its scripts,
+    so the front page is waited for by its whole address: the form's ends with the same words.
+    """
+    context = browser.new_context(viewport={"width": width, "height": height}, base_url=site)
+    context.set_default_timeout(PAGE_SECONDS * 1000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto("/admin/")
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", password)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url(f"{site}/admin/")
+    yield page
+    page.wait_for_load_state()
+    context.close()
+    assert errors == []
 
 
 @contextmanager
