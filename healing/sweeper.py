@@ -17,7 +17,6 @@ from typing import Generic, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
-from django.utils import timezone
 
 from healing.observer import Observer
 from healing.pipeline import stages, sweep
@@ -68,7 +67,7 @@ class Sweeper:
             self._signed_at = now
         self._sweep_heals(now)
         self._sweep_shards(now)
-        if not self._is_near and dispatch.is_overdue(timezone.now(), ALERT_OVERDUE):
+        if not self._is_near and dispatch.is_overdue(now, ALERT_OVERDUE):
             self._alerts.start("alerts", self._deliver)
 
     @staticmethod

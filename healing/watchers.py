@@ -43,26 +43,25 @@ class Supervisor:
         return settings.EMBEDDED or not host.queue
 
     def step(self) -> None:
-        """One round: start, replace and stop watchers, and show that they live."""
+        """One round: start, replace and stop watchers, and show that they live.
+
+        Those that live are shown first: where one cannot be started, the others are not taken for silent.
+        """
         wanted_hosts = {
             host.pk: host for host in Host.objects.filter(enabled=True) if self._is_asked_for(host)
         }
-        for pk in list(self._watchers):
-            watcher = self._watchers[pk]
-            if (
-                pk not in wanted_hosts
-                or watcher.config != config_of(wanted_hosts[pk])
-                or not watcher.is_alive()
-            ):
+        for pk, watcher in list(self._watchers.items()):
+            if pk not in wanted_hosts or not _is_of(watcher, wanted_hosts[pk]) or not watcher.is_alive():
                 watcher.stop()
                 del self._watchers[pk]
-        for pk, host in wanted_hosts.items():
-            if pk not in self._watchers:
-                self._watchers[pk] = HostWatcher(host, self._checks.check)
-                self._watchers[pk].start()
         for watcher in self._watchers.values():
             watcher.flush_cursor()
         self._show_alive()
+        for pk, host in wanted_hosts.items():
+            if pk not in self._watchers:
+                watcher = HostWatcher(host, self._checks.check)
+                watcher.start()
+                self._watchers[pk] = watcher
 
     def _show_alive(self) -> None:
         """As `HostWatcher.show_alive`, for all of them in two statements."""
@@ -83,6 +82,11 @@ class Supervisor:
                 watcher.flush_cursor()
 
 
+def _is_of(watcher: HostWatcher, host: Host) -> bool:
+    """Whether it watches the host as that is now. By its name it signs, and is looked for."""
+    return watcher.name == host.name and watcher.config == config_of(host)
+
+
 def run(host_names: Iterable[str] | None, stop: threading.Event, queues: Iterable[str] = ()) -> None:
     """Watch the named hosts, or those of these queues, until `stop` is set; see `Supervisor`."""
     supervisor = Supervisor(host_names, queues)
@@ -96,6 +100,9 @@ def run(host_names: Iterable[str] | None, stop: threading.Event, queues: Iterabl
             supervisor.step()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("database: %s", error, extra={"action": "watch_database"})
+        except Exception:
+            # The streams that are held go on, whatever one round has met; in one process all the rest does too.
+            logger.exception("supervisor of watchers failed", extra={"action": "watch_failed"})
         stop.wait(SUPERVISE_EVERY)
     supervisor.stop()
     connection.close()

@@ -9,13 +9,15 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import Max, QuerySet
 
 from notifications.channels.stores import never_called
-from notifications.core.alert import Alert, AlertKind, Message
+from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
 from notifications.core.ports import Sender
 from notifications.models import (
     ActiveAlert,
@@ -93,6 +95,7 @@ def enabled_channels() -> list[Channel]:
 def tell_directly(alert: Alert, now: datetime) -> bool:
     """Log it, send it through every channel that takes its level, and record that. True if a channel has it.
 
+    An end goes to the channels that have its begin and are told ends; where none is known to, to all that would take it.
     Where none has it, that is logged as critical, and the outbox goes on trying.
     """
     return _tell(Message(str(uuid.uuid4()), now, alert), now)
@@ -101,14 +104,42 @@ def tell_directly(alert: Alert, now: datetime) -> bool:
 def _tell(message: Message, now: datetime) -> bool:
     _log(message)
     try:
-        channels = [one for one in enabled_channels() if one.takes(message.alert.level)]
-        sendings = _send(channels, message)
+        is_routed = _ends_what_is_routed(message.alert)
+        sendings = _send(_audience(message, is_routed=is_routed), message)
         told = _is_told(sendings, message)
-        _record(message, sendings, now)
+        _record(message, sendings, now, is_routed=is_routed)
         return told
     except (DatabaseError, InterfaceError) as error:
         logger.critical("nobody could be told: %s", error, extra={"action": "untold", **_ids(message)})
         return False
+
+
+def _audience(message: Message, *, is_routed: bool) -> list[Channel]:
+    """`is_routed`: who was told the begin by a group is told the end by it."""
+    alert, enabled = message.alert, enabled_channels()
+    if alert.kind is AlertKind.FIRING:
+        return [one for one in enabled if one.takes(alert.level)]
+    begins = _begins(message)
+    had = Delivery.objects.filter(notification__in=begins, message=None).exclude(state=DeliveryState.FAILED)
+    ids = set(had.values_list("channel_id", flat=True))
+    told_ends = [one for one in enabled if one.send_resolved]
+    if ids or is_routed:
+        return [one for one in told_ends if one.pk in ids]
+    levels = map(AlertLevel, begins.values_list("level", flat=True))
+    level = max(levels, key=lambda each: each.rank, default=AlertLevel.CRITICAL)
+    return [one for one in told_ends if one.takes(level)]
+
+
+def _begins(message: Message) -> QuerySet[Notification]:
+    """What was written of the alert since it last ended."""
+    key = message.alert.alert_key
+    if not key:
+        return Notification.objects.none()
+    about = Notification.objects.filter(alert_key=key)
+    ends = about.filter(kind=AlertKind.RESOLVED).exclude(pk=message.id)
+    last = ends.aggregate(last=Max("written_at"))["last"]
+    begins = about.filter(kind=AlertKind.FIRING)
+    return begins if last is None else begins.filter(written_at__gte=last)
 
 
 def _log(message: Message) -> None:
@@ -137,14 +168,12 @@ def _send(channels: list[Channel], message: Message) -> list[_Sending]:
     return sendings
 
 
-def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
+def _record(message: Message, sendings: list[_Sending], now: datetime, *, is_routed: bool) -> None:
     """What was sent, and by which channels; the outbox goes on with those that have failed."""
     states = [DeliveryState.PENDING if one.error else DeliveryState.SENT for one in sendings]
-    state = NotificationState.PENDING if DeliveryState.PENDING in states else NotificationState.SENT
-    reason = "" if sendings else f"no enabled channel takes level {message.alert.level}"
+    state, reason = _became(message.alert, states, is_routed=is_routed)
     with transaction.atomic():
-        fields: dict[str, Any] = {"state": state if sendings else NotificationState.SKIPPED, "reason": reason}
-        fields["route_at"] = now if _ends_what_is_routed(message.alert) else None
+        fields: dict[str, Any] = {"state": state, "reason": reason, "route_at": now if is_routed else None}
         about = {"created_at": now, **fields_of(message.alert)}
         notification, _ = Notification.objects.update_or_create(
             id=message.id, defaults=fields, create_defaults=fields | about
@@ -165,6 +194,17 @@ def _record(message: Message, sendings: list[_Sending], now: datetime) -> None:
         ]
         # One who waited for long may find that the outbox has begun to send it too.
         Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _became(alert: Alert, states: Collection[DeliveryState], *, is_routed: bool) -> tuple[str, str]:
+    """The notification's state, and why nobody is told."""
+    if DeliveryState.PENDING in states or (is_routed and not states):
+        return NotificationState.PENDING, ""
+    if states:
+        return NotificationState.SENT, ""
+    if alert.kind is AlertKind.RESOLVED:
+        return NotificationState.SKIPPED, "no enabled channel that was told its begin is told ends"
+    return NotificationState.SKIPPED, f"no enabled channel takes level {alert.level}"
 
 
 def _ends_what_is_routed(alert: Alert) -> bool:

@@ -6,9 +6,9 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db.models import Q
-from django.utils import timezone
 
 from notifications import failover, limiting, outcomes
+from notifications.clock import db_now
 from notifications.core.alert import AlertLevel
 from notifications.due import due
 from notifications.escalating import escalate_due
@@ -31,7 +31,7 @@ def deliver(notification_id: str, now: datetime | None = None) -> None:
     notification = Notification.objects.filter(pk=notification_id).first()
     if notification is None or notification.state != NotificationState.PENDING:
         return
-    at = now or timezone.now()
+    at = now or db_now()
     is_urgent = notification.level == AlertLevel.CRITICAL
     urgent = take_in(at, only=notification if is_urgent else None)
     messages = flush_due(at, only=urgent) if urgent else []
@@ -45,7 +45,7 @@ def deliver(notification_id: str, now: datetime | None = None) -> None:
 
 def deliver_due(now: datetime | None = None, seconds: float = 20.0) -> int:
     """Do all that is due, sending for about `seconds`; return how many sends were tried."""
-    at = now or timezone.now()
+    at = now or db_now()
     for step in (_route, flush_due, escalate_due, failover.look_after, limiting.summarise_due):
         try:
             step(at)

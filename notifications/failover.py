@@ -28,6 +28,8 @@ PATIENCE = timedelta(minutes=5)
 """A channel that has failed for so long is told of, and its backup takes over."""
 GIVE_UP_AFTER = timedelta(days=7)
 """A channel that has failed for so long is disabled."""
+LULL = timedelta(days=1)
+"""What fails after so long without another failure has begun to fail anew: one message refused says little of the next."""
 BATCH = 500
 ALERTNAME = "channel_failing"
 
@@ -48,17 +50,25 @@ def note_success(channel: Channel, now: datetime) -> None:
 
 
 def note_failure(channel: Channel, now: datetime, blocked_until: datetime | None) -> None:
-    """The channel failed; `blocked_until`: it is left alone until then."""
-    if blocked_until is not None:
-        Channel.objects.filter(pk=channel.pk).update(blocked_until=blocked_until)
-        channel.blocked_until = blocked_until
-    if channel.failing_since is None:
-        Channel.objects.filter(pk=channel.pk, failing_since=None).update(failing_since=now)
+    """The channel failed; `blocked_until`: it is left alone until then, None where it has refused a message for good."""
+    since = channel.failing_since
+    if since is None or not _failed_lately(channel, now):
+        Channel.objects.filter(pk=channel.pk, failing_since=since).update(failing_since=now)
         channel.failing_since = now
+    rows = Channel.objects.filter(pk=channel.pk)
+    if blocked_until is None:
+        rows, blocked_until = rows.exclude(blocked_until__gt=now), now
+    rows.update(blocked_until=blocked_until)
+    channel.blocked_until = max(blocked_until, channel.blocked_until or now)
+
+
+def _failed_lately(channel: Channel, now: datetime) -> bool:
+    """Whether its last failure, after each of which it was left alone for a moment at least, is no `LULL` ago."""
+    return channel.blocked_until is not None and channel.blocked_until > now - LULL
 
 
 def look_after(now: datetime) -> None:
-    """Tell of channels that have failed for long, let their backups take over, and give up after a week."""
+    """Tell of channels that have failed for long, let their backups take over, and give up what fails on after a week."""
     _end_what_is_over()
     for channel in Channel.objects.filter(enabled=True, failing_since__lte=now - PATIENCE).select_related(
         "backup"
@@ -68,8 +78,13 @@ def look_after(now: datetime) -> None:
                 _tell(channel)
             if channel.backup is not None and channel.backup.enabled:
                 _divert(channel, channel.backup, now)
-            if channel.failing_since is not None and channel.failing_since <= now - GIVE_UP_AFTER:
+            if _fails_for_good(channel, now):
                 _disable(channel, now)
+
+
+def _fails_for_good(channel: Channel, now: datetime) -> bool:
+    since = channel.failing_since
+    return since is not None and since <= now - GIVE_UP_AFTER and _failed_lately(channel, now)
 
 
 def divert_failed(delivery: Delivery, now: datetime) -> None:

@@ -63,6 +63,8 @@ class _Batch:
     members: dict[str, list[str]] = field(default_factory=dict)
     urgent: set[str] = field(default_factory=set)
     ended: set[int] = field(default_factory=set)
+    unacknowledged: set[int] = field(default_factory=set)
+    again: set[int] = field(default_factory=set)
     skipped: dict[str, list[UUID]] = field(default_factory=dict)
 
 
@@ -133,8 +135,8 @@ def _fold(batch: _Batch, row: Notification) -> None:
             return
         alert = _ended(alert or _begun(row, key), row)
     elif alert is None or alert.ends_at is not None:
-        alert = _again(alert, row, key)
-    elif not _rises(alert, row):
+        alert = _again(batch, alert, row, key)
+    elif not _rises(batch, alert, row):
         batch.skipped.setdefault(GRAVER, []).append(row.pk)
         return
     batch.alerts[key] = batch.changed[key] = alert
@@ -157,23 +159,30 @@ def _begun(row: Notification, key: str) -> ActiveAlert:
     )
 
 
-def _again(alert: ActiveAlert | None, row: Notification, key: str) -> ActiveAlert:
+def _again(batch: _Batch, alert: ActiveAlert | None, row: Notification, key: str) -> ActiveAlert:
     """A begin; what was there before under the same key counts for flapping only."""
     begun = _begun(row, key)
     if alert is not None:
         begun.pk = alert.pk
         begun.changes, begun.is_flapping = alert.changes, alert.is_flapping
     _note_change(begun, row.created_at)
+    if alert is not None and alert.pk:
+        if alert.acknowledged_at is not None:
+            batch.unacknowledged.add(alert.pk)
+        if not begun.is_flapping:
+            batch.again.add(alert.pk)
     return begun
 
 
-def _rises(alert: ActiveAlert, row: Notification) -> bool:
+def _rises(batch: _Batch, alert: ActiveAlert, row: Notification) -> bool:
     """News of what fires already: the level never falls while it does, and what was acknowledged rises unacknowledged."""
     before, after = AlertLevel(alert.level), AlertLevel(row.level)
     if not after.reaches(before):
         return False
-    if before is not after:
+    if before is not after and alert.acknowledged_at is not None:
         alert.acknowledged_at, alert.acknowledged_by = None, ""
+        if alert.pk:
+            batch.unacknowledged.add(alert.pk)
     alert.notification, alert.level = row, row.level
     alert.alertname, alert.outcome = row.alertname, row.outcome
     alert.labels, alert.depends_on = labels_of(row.alert()), row.depends_on
@@ -229,6 +238,7 @@ def _join_groups(batch: _Batch) -> list[int]:
     members = [GroupMember(group=groups[key], alert=alert) for key, alert in pairs]
     GroupMember.objects.bulk_create(members, ignore_conflicts=True, batch_size=BATCH)
     _move_on({(groups[key].pk, alert.pk) for key, alert in pairs})
+    _escalate_anew(batch)
     _hasten(batch, list(there.values()))
     return [groups[key].pk for key in sorted(batch.urgent) if key in groups]
 
@@ -245,6 +255,16 @@ def _move_on(joined: set[tuple[int, int]]) -> None:
     GroupMember.objects.filter(pk__in=[each.pk for each in stay if each.is_moved]).update(is_moved=False)
     GroupMember.objects.filter(pk__in=[each.pk for each in leave if each.told_at is None]).delete()
     GroupMember.objects.filter(pk__in=[each.pk for each in leave]).update(is_moved=True)
+
+
+def _escalate_anew(batch: _Batch) -> None:
+    """An acknowledgement that no longer holds, and the steps taken before an end, count for nothing: the next receiver has
+    its turn when nobody answers from now on."""
+    if not batch.unacknowledged and not batch.again:
+        return
+    told = GroupMember.objects.filter(is_moved=False, told_at__isnull=False)
+    anew = Q(alert__in=batch.unacknowledged) | Q(alert__in=batch.again, escalated__gt=0)
+    told.filter(anew).update(told_at=batch.now, escalated=0)
 
 
 def _open_groups(keys: Sequence[str], ended: Iterable[int]) -> list[AlertGroup]:

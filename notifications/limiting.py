@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import cast
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from notifications import messaging
+from notifications.channels import sentinels
 from notifications.core.alert import AlertLevel
 from notifications.models import Channel, Delivery, DeliveryState, MessageItem, MessageKind, Notification
 
@@ -107,12 +109,15 @@ def summarise_due(now: datetime) -> None:
 
 def _summarise(channel: Channel, now: datetime) -> None:
     with transaction.atomic():
-        rows = list(_waiting(channel).select_for_update(of=("self",)).order_by("id"))
+        rows = list(
+            _waiting(channel).select_related("message").select_for_update(of=("self",)).order_by("id")
+        )
         if len(rows) < 2:
             Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(is_limited=False, next_try_at=now)
             return
         told, alerts = _as_many_as_fit(rows)
-        reason = f"summary of {len(told)} messages over the limit of {channel.rate_limit} in {channel.rate_window} s"
+        over = f"summary of {len(told)} messages over the limit of {channel.rate_limit} in {channel.rate_window} s"
+        reason = "; ".join([over, *_flaps_in(rows, told)])
         summary = messaging.write(
             notifications=alerts,
             lead=_gravest(alerts),
@@ -149,6 +154,13 @@ def _as_many_as_fit(rows: Sequence[Delivery]) -> tuple[list[int], list[UUID]]:
     return taken, list(alerts)
 
 
+def _flaps_in(rows: Sequence[Delivery], told: Sequence[int]) -> list[str]:
+    """How what is in the messages flaps, of the first few: each of them would have said so in its own reason."""
+    reasons = [row.message.reason for row in rows if row.pk in told and row.message is not None]
+    parts = [part for reason in reasons for part in reason.split("; ") if part.startswith("flapping")]
+    return list(dict.fromkeys(parts))[:3]
+
+
 def _gravest(ids: Sequence[UUID]) -> UUID | None:
     rows = list(Notification.objects.filter(pk__in=ids).only("pk", "level", "created_at"))
     gravest = max(rows, key=lambda row: (AlertLevel(row.level).rank, row.created_at), default=None)
@@ -161,11 +173,27 @@ def _limit(channel: Channel) -> RateLimitItem:
 
 @cache
 def _limiter() -> MovingWindowRateLimiter:
-    return MovingWindowRateLimiter(_storage(settings.CELERY_BROKER_URL))
+    return MovingWindowRateLimiter(
+        _storage(settings.CELERY_BROKER_URL, settings.CELERY_BROKER_TRANSPORT_OPTIONS)
+    )
 
 
-def _storage(broker_url: str) -> Storage:
+def _storage(broker_url: str, broker_options: Mapping[str, Any]) -> Storage:
+    limits: dict[str, Any] = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
     if broker_url.startswith(("redis://", "rediss://")):
-        options = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
-        return cast(Storage, storage_from_string(broker_url, **options))
+        return cast(Storage, storage_from_string(broker_url, **limits))
+    if broker_url.startswith("sentinel://"):
+        return _under_sentinels(broker_url, broker_options, limits)
     return MemoryStorage()
+
+
+def _under_sentinels(broker_url: str, broker_options: Mapping[str, Any], limits: dict[str, Any]) -> Storage:
+    """In the master that the Sentinels name. The URL's user and password are the servers', not the Sentinels'."""
+    where = ",".join(f"{host}:{port}" for host, port in sentinels.places_of(broker_url))
+    first = urlsplit(broker_url.partition(";")[0])
+    account = {"username": first.username, "password": first.password}
+    account = {name: unquote(value) for name, value in account.items() if value}
+    of_sentinels = dict.fromkeys(account) | dict(broker_options.get("sentinel_kwargs") or {})
+    url = f"redis+sentinel://{where}/{broker_options['master_name']}"
+    options = {"use_replicas": False, "sentinel_kwargs": of_sentinels, **account, **limits}
+    return cast(Storage, storage_from_string(url, **options))

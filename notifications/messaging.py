@@ -94,7 +94,8 @@ def message_of(delivery: Delivery) -> Message:
     told = told_of(row)
     if delivery.channel is not None and delivery.channel.kind == "alertmanager":
         told = with_history(told)
-    lead = next((each for each in told if each.id == str(row.lead_id)), told[0])
+    shown = latest_of_each(told) if row.kind == MessageKind.SUMMARY else told
+    lead = next((each for each in shown if each.id == str(row.lead_id)), shown[0])
     message = Message(
         id=str(row.pk),
         created_at=row.created_at,
@@ -107,7 +108,17 @@ def message_of(delivery: Delivery) -> Message:
         links=links.of_message(row, told),
         thread_ref=_thread_ref(row, delivery),
     )
-    return in_words(message, delivery.channel)
+    return in_words(message, delivery.channel, shown)
+
+
+def latest_of_each(told: Sequence[Told]) -> list[Told]:
+    """Without what a later one under the same key has overtaken: a summary that names an end has no use for its begin."""
+    latest: dict[str, Told] = {}
+    for each in sorted(told, key=lambda each: each.created_at):
+        alert = each.alert
+        latest[alert.alert_key if alert.alert_key and not alert.is_event else each.id] = each
+    kept = {each.id for each in latest.values()}
+    return [each for each in told if each.id in kept]
 
 
 def _notifications_of(row: GroupMessage) -> list[Notification]:
@@ -118,12 +129,12 @@ def _notifications_of(row: GroupMessage) -> list[Notification]:
     return found
 
 
-def in_words(message: Message, channel: Channel | None) -> Message:
-    """The message with its text in the channel's language, by its template."""
+def in_words(message: Message, channel: Channel | None, shown: Sequence[Told] | None = None) -> Message:
+    """The message with its text in the channel's language, by its template; of these alerts, where not of all."""
     template = channel.template if channel else None
     language = template.language if template else channel.language if channel else "en"
     text = render(
-        message,
+        message if shown is None else replace(message, alerts=tuple(shown)),
         language,
         template.overrides() if template else None,
         settings.SELFHEAL_URL,

@@ -20,9 +20,9 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection
 from django.db.models import F
-from django.utils import timezone
 
 from notifications import limiting, messaging, outcomes
+from notifications.clock import db_now
 from notifications.core.alert import Message
 from notifications.core.errors import ConfigError, PermanentError, TemporaryError
 from notifications.core.ports import Sender, Sent
@@ -52,20 +52,25 @@ _in_flight = InFlight()
 
 @dataclass
 class _Round:
-    """One round: what waits for each channel, and what comes back from the threads."""
+    """One round: what waits for each channel, and what comes back from the threads.
+
+    Its time is the database's as of `begun_at`, carried on by the steady clock; or stands still where it is `fixed`.
+    """
 
     fixed: datetime | None
+    begun_at: datetime
     waiting: dict[Lane, deque[Delivery]] = field(default_factory=dict)
     channels: dict[int | None, Channel | None] = field(default_factory=dict)
     done: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
     running: int = 0
     tried: int = 0
     is_over: bool = False
+    _begun: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def now(self) -> datetime:
-        return self.fixed or timezone.now()
+        return self.fixed or self.begun_at + timedelta(seconds=time.monotonic() - self._begun)
 
     def add(self, delivery: Delivery) -> None:
         """All of a channel share its object, so that what one send has shown of it is known to the next."""
@@ -93,10 +98,10 @@ def send_due(fixed: datetime | None, seconds: float, only: Iterable[UUID] | None
     """Send what is due, of each channel what is critical and then the oldest first, for about `seconds`; return how many
     sends were tried.
 
-    `only`: deliveries of those messages. `fixed`: the time instead of the clock's. A channel that fails for now is left
+    `only`: deliveries of those messages. `fixed`: the time instead of the database's. A channel that fails for now is left
     out of the rest of the round.
     """
-    turn = _Round(fixed)
+    turn = _Round(fixed, fixed or db_now())
     try:
         _give_up_on_hung(turn.now)
         for delivery in next_of_all(turn.now, only):

@@ -14,12 +14,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone, translation
+from django.utils import translation
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from notifications import acting, links
 from notifications.acting import Done, Subject
+from notifications.clock import db_now
 from notifications.links import Action, Unusable, Why
 from notifications.messages.view import link_to, short
 from notifications.messages.words import moment
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 @require_http_methods(["GET", "HEAD", "POST"])
 def link(request: HttpRequest) -> HttpResponse:
     """Show what the link in `t` asks, or do it."""
-    now = timezone.now()
+    now = db_now()
     given = request.POST if request.method == "POST" else request.GET
     token, language = given.get(links.PARAMETER, ""), _language(given.get("lang", ""))
     status = 200

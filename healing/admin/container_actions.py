@@ -69,17 +69,17 @@ class ContainerActions(ControlMixin):
 
     @action(description="Check now", permissions=["change"], icon="stethoscope", dialog=_CHECK)
     def check_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._check(request, Container.objects.filter(pk=object_id))
+        self._check(request, self.chosen(request, object_id))
         return self.back(request, object_id)
 
     @action(description="Heal now", permissions=["change"], icon="healing", dialog=_HEAL)
     def heal_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._heal(request, Container.objects.filter(pk=object_id))
+        self._heal(request, self.chosen(request, object_id))
         return self.back(request, object_id)
 
     @action(description="Release", permissions=["change"], icon="lock_open", dialog=_RELEASE)
     def release_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._release(request, Container.objects.filter(pk=object_id))
+        self._release(request, self.chosen(request, object_id))
         return self.back(request, object_id)
 
     def _check(self, request: HttpRequest, queryset: QuerySet[Container]) -> None:

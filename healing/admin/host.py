@@ -218,7 +218,7 @@ class HostAdmin(BookkeepingGoesAlong, ControlMixin, BreakerMixin):
 
     @action(description="Test the connection", permissions=["change"], icon="cable", dialog=_TEST_DIALOG)
     def test_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._test(request, list(Host.objects.filter(pk=object_id)))
+        self._test(request, list(self.chosen(request, object_id)))
         return self.back(request, object_id)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Host], enabled: bool) -> None:

@@ -116,7 +116,7 @@ class MaintenanceWindowAdmin(HealingAdmin):
 
     @action(description="End now", permissions=["change"], icon="event_busy", dialog=_END_DIALOG)
     def end_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._end(request, list(MaintenanceWindow.objects.filter(pk=object_id)))
+        self._end(request, list(self.chosen(request, object_id)))
         return self.back(request, object_id)
 
     def _end(self, request: HttpRequest, rows: list[MaintenanceWindow]) -> None:

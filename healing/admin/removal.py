@@ -1,4 +1,4 @@
-"""Deleting containers and hosts: rows of our own bookkeeping go along, a history stands in the way."""
+"""Containers and hosts have bookkeeping of our own: deleted, it goes along; saved, it stays as it is."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ class BookkeepingGoesAlong(HealingAdmin):
 
     Failure records and attempts do: what has a history is switched off, not deleted.
     """
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """What watchers, checks and heals have written since the form was read stays as it is."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        obj.save(update_fields=[each.name for each in obj._meta.concrete_fields if each.name in form.fields])
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

@@ -9,7 +9,8 @@ from enum import Enum
 from healing.core import lifecycle
 from healing.core.config import Config
 from healing.core.detect import detect
-from healing.core.diagnose import Diagnosis, Evidence, diagnose
+from healing.core.diagnose import Diagnosis, diagnose
+from healing.core.evidence import Evidence
 from healing.core.limits import Budget, attempts_in_row, budget
 from healing.core.status import ChangeKind, Seen, Status
 from healing.core.types import EngineState, FailureType, Health, ProbeResult, ProbeVerdict, Snapshot

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from healing.core.diagnose import NetworkParent
 from healing.core.errors import ContainerNotFound
+from healing.core.evidence import NetworkParent
 from healing.core.ports import Engine
 from healing.core.types import SHARED_NETWORK, Snapshot
 from healing.effective import ConfigBook

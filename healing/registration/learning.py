@@ -16,9 +16,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
 from healing.core.dependencies import OnReturn, Origin, Pair, accepted, in_words
-from healing.core.depends_on import read_label
+from healing.core.depends_on import Need, read_label
 from healing.core.labels import COMPOSE_DEPENDS_ON
-from healing.core.types import SHARED_NETWORK
+from healing.core.types import SHARED_NETWORK, Lifecycle
 from healing.models import Container, Dependency
 from healing.signals import bump_revision
 from healing.store import hosts
@@ -27,6 +27,13 @@ from healing.store.clock import db_now
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+REPLICAS = 20
+"""Containers of one service that a dependant is stored as needing: each of many needing each of many is a row for each
+pair, and one that is healthy is enough.
+"""
+_CYCLE = ("dependencies:", {"action": "dependency_cycle"})
+_LARGE = ("replicas:", {"action": "dependency_large"})
+"""Begin of the trouble's key, and what the log says beside the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,16 @@ class Row:
     project_id: int | None
     service: str | None
     network_mode: str
+    lifecycle: str | None
     depends_on: str | None
+
+    @property
+    def is_gone(self) -> bool:
+        return self.lifecycle == Lifecycle.GONE
+
+
+OfService = tuple[int | None, str | None]
+"""The id of a project, and the name of a service of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +69,27 @@ class Learned:
 
 @dataclass(slots=True)
 class Lesson:
-    """All pairs that the rows tell of. Of those in `unclear` the network's container is not known by now."""
+    """All pairs that the rows tell of. Of those in `unclear` the network's container is not known by now.
+
+    `large`: services with more than REPLICAS containers that somebody needs, and how many these are.
+    """
 
     pairs: dict[Pair, Learned] = field(default_factory=dict)
     unclear: set[int] = field(default_factory=set)
+    large: dict[OfService, int] = field(default_factory=dict)
 
 
 def learn_host(host_id: int) -> list[str]:
-    """Learn all dependencies of a host's containers; the cycles that are therefore not stored, as sentences."""
+    """Learn all dependencies of a host's containers; what is therefore not stored, as sentences."""
     rows = Container.objects.filter(host_id=host_id)
     if not _tells(rows).exists() and not _learned(host_id).exists():
         return []
     everything = _read(rows)
-    refused = _store(_lesson(everything, everything), [row.pk for row in everything])
-    _warn(host_id, refused)
-    return refused
+    lesson = _lesson(everything, everything)
+    refused, large = _store(lesson, [row.pk for row in everything]), _large(lesson)
+    _warn(_CYCLE, host_id, refused)
+    _warn(_LARGE, host_id, large)
+    return refused + large
 
 
 def learn_around(container: Container) -> None:
@@ -80,9 +102,11 @@ def learn_around(container: Container) -> None:
     of_projects = Q(project_id__in=projects)
     rows = _read(near.filter(Q(pk=container.pk) | by_network | parent | of_projects))
     here = [row for row in rows if row.pk == container.pk or _names(row, container)]
-    refused = _store(_lesson(here, rows), [row.pk for row in here])
-    if refused:
-        _warn(container.host_id, refused)
+    lesson = _lesson(here, rows)
+    refused = _store(lesson, [row.pk for row in here])
+    for kind, sentences in ((_CYCLE, refused), (_LARGE, _large(lesson))):
+        if sentences:
+            _warn(kind, container.host_id, sentences)
 
 
 def _names(row: Row, container: Container) -> bool:
@@ -100,7 +124,7 @@ def _learned(host_id: int) -> QuerySet[Dependency]:
 
 
 def _read(rows: QuerySet[Container]) -> list[Row]:
-    names = ("pk", "name", "engine_id", "project_id", "service__name", "network_mode")
+    names = ("pk", "name", "engine_id", "project_id", "service__name", "network_mode", "health__lifecycle")
     depends_on = KeyTextTransform(COMPOSE_DEPENDS_ON, "labels")
     return [Row(*values) for values in rows.order_by("pk").values_list(*names, depends_on)]
 
@@ -108,18 +132,27 @@ def _read(rows: QuerySet[Container]) -> list[Row]:
 def _lesson(dependants: Iterable[Row], rows: Sequence[Row]) -> Lesson:
     """What these dependants need among all `rows`."""
     lesson = Lesson()
-    of_service: dict[tuple[int | None, str | None], list[int]] = defaultdict(list)
+    of_service: dict[OfService, list[Row]] = defaultdict(list)
     known: dict[str, int] = {}
-    for row in rows:
-        of_service[row.project_id, row.service].append(row.pk)
+    for row in sorted(rows, key=lambda row: row.is_gone):
+        of_service[row.project_id, row.service].append(row)
         known |= {row.name: row.pk} | ({row.engine_id: row.pk} if row.engine_id else {})
     for row in dependants:
         for need in read_label(row.depends_on or "") if row.project_id is not None else ():
-            for pk in of_service.get((row.project_id, need.service), ()):
-                if pk != row.pk:
-                    lesson.pairs[row.pk, pk] = Learned(need.on_return, Origin.COMPOSE, need.is_job)
+            _need(row, need, of_service, lesson)
         _share(row, known, lesson)
     return lesson
+
+
+def _need(row: Row, need: Need, of_service: Mapping[OfService, Sequence[Row]], lesson: Lesson) -> None:
+    """The row needs the containers of this service: of many the first, and those that were removed last of all."""
+    service = (row.project_id, need.service)
+    members = [other for other in of_service.get(service, ()) if other.pk != row.pk]
+    there = sum(not other.is_gone for other in members)
+    if there > REPLICAS:
+        lesson.large[service] = there
+    for other in members[:REPLICAS]:
+        lesson.pairs[row.pk, other.pk] = Learned(need.on_return, Origin.COMPOSE, need.is_job)
 
 
 def _share(row: Row, known: Mapping[str, int], lesson: Lesson) -> None:
@@ -147,8 +180,8 @@ def _store(lesson: Lesson, dependants: Sequence[int]) -> list[str]:
         new = [pair for pair in lesson.pairs if pair not in before]
         taken, cycles = _without_cycles(new, gone) if new else ([], [])
         changed = _change(lesson, before)
-        if gone:
-            Dependency.objects.filter(pk__in=gone).delete()
+        for start in range(0, len(gone), BATCH):
+            Dependency.objects.filter(pk__in=gone[start : start + BATCH]).delete()
         Dependency.objects.bulk_create(
             [_row(pair, lesson.pairs[pair]) for pair in taken], ignore_conflicts=True, batch_size=BATCH
         )
@@ -171,8 +204,10 @@ def _is_kept(row: Dependency, lesson: Lesson) -> bool:
 
 
 def _without_cycles(new: Sequence[Pair], gone: Sequence[int]) -> tuple[list[Pair], list[tuple[int, ...]]]:
-    kept = Dependency.objects.exclude(pk__in=gone).values_list("dependant_id", "dependency_id")
-    return accepted(list(kept), new)
+    left_out = set(gone)
+    rows = Dependency.objects.values_list("pk", "dependant_id", "dependency_id")
+    kept = [(dependant, dependency) for pk, dependant, dependency in rows if pk not in left_out]
+    return accepted(kept, new)
 
 
 def _change(lesson: Lesson, before: Mapping[Pair, Dependency]) -> bool:
@@ -218,10 +253,18 @@ def _sentences(cycles: Sequence[Sequence[int]]) -> list[str]:
     ]
 
 
-def _warn(host_id: int, refused: Sequence[str]) -> None:
+def _large(lesson: Lesson) -> list[str]:
+    return [
+        f"service {name} has {number} containers: what needs it is stored as needing {REPLICAS} of them"
+        for (_, name), number in lesson.large.items()
+    ]
+
+
+def _warn(kind: tuple[str, dict[str, str]], host_id: int, sentences: Sequence[str]) -> None:
     """Once, as long as it lasts."""
-    key, now = f"dependencies:{host_id}", db_now()
-    if not refused:
+    begin, extra = kind
+    key, now = f"{begin}{host_id}", db_now()
+    if not sentences:
         hosts.end_trouble(key, now)
-    elif hosts.open_trouble(key, "; ".join(refused), now):
-        logger.warning("%s", "; ".join(refused), extra={"action": "dependency_cycle", "host": host_id})
+    elif hosts.open_trouble(key, "; ".join(sentences), now):
+        logger.warning("%s", "; ".join(sentences), extra={**extra, "host": host_id})

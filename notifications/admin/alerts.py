@@ -144,7 +144,7 @@ class ActiveAlertAdmin(SilencingMixin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """To acknowledge, or to take it back: only one of them makes sense."""
-        taken = ActiveAlert.objects.filter(pk=object_id, acknowledged_at__isnull=False).exists()
+        taken = self.chosen(request, object_id).filter(acknowledged_at__isnull=False).exists()
         senseless = "_acknowledge_this" if taken else "_unacknowledge_this"
         found: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
         return [each for each in found if not each.action_name.endswith(senseless)]
@@ -233,12 +233,12 @@ class ActiveAlertAdmin(SilencingMixin):
 
     @action(description="Acknowledge", permissions=["acknowledge"], icon="task_alt", dialog=_ACK_DIALOG)
     def acknowledge_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._acknowledge(request, list(ActiveAlert.objects.filter(pk=object_id)))
+        self._acknowledge(request, list(self.chosen(request, object_id)))
         return self.back(request, object_id)
 
     @action(description="Take back", permissions=["acknowledge"], icon="undo", dialog=_UNACK_DIALOG)
     def unacknowledge_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        rows = list(ActiveAlert.objects.filter(pk=object_id))
+        rows = list(self.chosen(request, object_id))
         number = acknowledging.unacknowledge(rows)
         self.note(request, rows if number else [], "Acknowledgement taken back.")
         self.message_user(request, f"Taken back for {number} alerts.", messages.SUCCESS)
@@ -255,18 +255,18 @@ class ActiveAlertAdmin(SilencingMixin):
         dialog=_HOUR_DIALOG,
     )
     def silence_hour_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._silence(request, list(ActiveAlert.objects.filter(pk=object_id)))
+        self._silence(request, list(self.chosen(request, object_id)))
         return self.back(request, object_id)
 
     @action(description="Silence…", permissions=["silence"], icon="notifications_off")
     def silence_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form of a silence, filled in."""
-        return self.to_silence_form(request, ActiveAlert.objects.filter(pk=object_id).first())
+        return self.to_silence_form(request, self.chosen(request, object_id).first())
 
     @action(description="Which way?", permissions=["try"], icon="alt_route")
     def way_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The page that explains which way it goes."""
-        alert = ActiveAlert.objects.filter(pk=object_id).first()
+        alert = self.chosen(request, object_id).first()
         url = reverse("admin:notifications_route_try_alert")
         return HttpResponseRedirect(f"{url}?{urlencode(values_of(alert))}" if alert else url)
 

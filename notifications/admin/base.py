@@ -63,6 +63,19 @@ class AlertingAdmin(ModelAdmin):
         assert request.user.pk is not None
         LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, change_message=what)
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row of an address; None where it is there no more, or where what stands there is no id."""
+        try:
+            return super().get_object(request, object_id, from_field)
+        except OverflowError:
+            return None
+
+    def chosen(self, request: HttpRequest, object_id: str) -> QuerySet[Any]:
+        """As `get_object`, for an action that takes several; empty for None."""
+        row = self.get_object(request, object_id)
+        rows: QuerySet[Any] = self.model._default_manager.all()
+        return rows.none() if row is None else rows.filter(pk=row.pk)
+
     def back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer a dialog by returning to where it was opened, the list or the object's page."""
         meta = self.opts

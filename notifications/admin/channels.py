@@ -10,15 +10,14 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, Validatio
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
-from unfold.widgets import BUTTON_CLASSES
 
-from notifications.admin import kinds
+from notifications.admin import kinds, typed
 from notifications.admin.base import LEVEL_COLOURS, AlertingAdmin
 from notifications.admin.html import ago, badge, nothing, table
 from notifications.admin.looks import BaseDialogForm, ModelForm, action, display
@@ -30,8 +29,9 @@ from notifications.admin.settings_form import (
     unreadable,
 )
 from notifications.admin.testing import Answer, send_test
-from notifications.models import Channel, Language, MessageTemplate
-from notifications.models.choices import choices
+from notifications.core.noise import Tell
+from notifications.models import Channel
+from notifications.models.choices import Digest
 
 _TEST_DIALOG: Any = {
     "title": "Send a test",
@@ -39,21 +39,12 @@ _TEST_DIALOG: Any = {
     "form_class": BaseDialogForm,
     "form_submit_text": "Send",
 }
-_TEST_BUTTON = (
-    '<button type="button" hx-post="{}" hx-target="#sh-connection" hx-disabled-elt="this" '
-    'hx-indicator="#sh-connection" class="{} sh-test">Test with these values</button>'
-    '<div id="sh-connection" aria-live="polite"></div>'
+_NO_DIGEST = (
+    "Heals that work at the first attempt are left to the digest, and this channel gets none: "
+    "choose a digest too, or it will not hear of them."
 )
-"""htmx sends the whole form along with the button, so that what is typed is tested before it is saved."""
+_PRIVATE = "This channel may call private addresses: only superusers may change where it sends to."
 _MODEL_ONLY = ("config", "kind")
-
-
-class TypedForm(SettingsMixin, forms.Form):
-    """What a test needs of a channel that is not saved."""
-
-    language = forms.ChoiceField(choices=choices(Language), required=False)
-    template = forms.ModelChoiceField(MessageTemplate.objects.all(), required=False)
-    allow_private = forms.BooleanField(required=False)
 
 
 class ChannelForm(SettingsMixin, ModelForm):
@@ -75,8 +66,15 @@ class ChannelForm(SettingsMixin, ModelForm):
         cleaned = super().clean()
         self._is_refused = bool(self.errors)
         if "config" in cleaned:
+            self._refuse_private(cleaned["config"])
             self.instance.config = cleaned["config"]
         return cleaned
+
+    def _refuse_private(self, config: dict[str, Any]) -> None:
+        """Who may not open the way to private networks does not turn one that is open elsewhere."""
+        is_open = self.instance.allow_private and "allow_private" not in self.fields
+        if is_open and self.leads_elsewhere(config):
+            self.add_error(None, _PRIVATE)
 
     def _update_errors(self, errors: ValidationError) -> None:
         """What the model says of fields that this form does not have is said already, or said at the top."""
@@ -183,6 +181,8 @@ class ChannelAdmin(AlertingAdmin):
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         """What the sending of messages writes meanwhile stays as it is, but for a channel that is enabled again."""
+        if obj.tell == Tell.FIRST_HEALS_IN_DIGEST and obj.digest == Digest.NONE:
+            self.message_user(request, _NO_DIGEST, messages.WARNING)
         if not change:
             super().save_model(request, obj, form, change)
             return
@@ -205,13 +205,13 @@ class ChannelAdmin(AlertingAdmin):
             raise Http404
         if channel is not None:
             self.note(request, [channel], "Test with values that are not saved.")
-        form = settings_form(kind, channel, TypedForm)(request.POST)
+        form = settings_form(kind, channel, typed.TypedForm)(request.POST)
         allowed = None if _is_superuser(request) else bool(channel and channel.allow_private)
-        return HttpResponse(_test_typed(form, allowed))
+        return HttpResponse(typed.answer_to(form, allowed))
 
     @display(description="test")
     def test_page(self, channel: Channel) -> SafeString:
-        return _button(channel=channel.pk) if channel.pk else _button(kind=channel.kind)
+        return typed.button(channel=channel.pk) if channel.pk else typed.button(kind=channel.kind)
 
     @display(description="kind")
     def kind_page(self, channel: Channel) -> str:
@@ -245,6 +245,8 @@ class ChannelAdmin(AlertingAdmin):
     def send_test_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         channel = self.get_object(request, object_id)
         if channel is not None:
+            if not self.has_change_permission(request, channel):
+                raise PermissionDenied
             answer = send_test(channel, timezone.now())
             self.note(request, [channel], "Test sent." if answer.is_sent else "Test failed.")
             self.message_user(request, *_told(channel.name, answer))
@@ -252,15 +254,24 @@ class ChannelAdmin(AlertingAdmin):
 
     @action(description="Enable", permissions=["change"])
     def enable_selected(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        rows = list(queryset.exclude(enabled=True))
+        rows = self._changeable(request, queryset.exclude(enabled=True))
         _forget_failures(Channel.objects.filter(pk__in=[row.pk for row in rows]))
         self._switched(request, rows, "Enabled")
 
     @action(description="Disable", permissions=["change"])
     def disable_selected(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        rows = list(queryset.exclude(enabled=False))
+        rows = self._changeable(request, queryset.exclude(enabled=False))
         Channel.objects.filter(pk__in=[row.pk for row in rows]).update(enabled=False)
         self._switched(request, rows, "Disabled")
+
+    def _changeable(self, request: HttpRequest, queryset: QuerySet[Channel]) -> list[Channel]:
+        """Those that this person may change; that others were left is told."""
+        rows = list(queryset)
+        own = [row for row in rows if self.has_change_permission(request, row)]
+        if len(own) < len(rows):
+            left = f"Left {len(rows) - len(own)} channels as they are: only superusers may change those."
+            self.message_user(request, left, messages.ERROR)
+        return own
 
     def _switched(self, request: HttpRequest, rows: list[Channel], word: str) -> None:
         self.note(request, rows, f"{word}.")
@@ -280,31 +291,3 @@ def _told(name: str, answer: Answer) -> tuple[str, int]:
     if answer.is_sent:
         return f"{name}: sent, and the answer was: {answer.text}", messages.SUCCESS
     return f"{name}: not sent: {answer.text}", messages.ERROR
-
-
-def _button(**query: Any) -> SafeString:
-    url = f"{reverse('admin:notifications_channel_test')}?{urlencode(query)}"
-    return format_html(_TEST_BUTTON, url, " ".join(BUTTON_CLASSES))
-
-
-def _test_typed(form: TypedForm, allow_private: bool | None) -> SafeString:
-    """The answer as HTML, also where a field is wrong. `allow_private`: what holds, None for what is typed."""
-    if not form.is_valid():
-        rows = [
-            (form.fields[name].label or name if name in form.fields else "", " ".join(map(str, texts)))
-            for name, texts in form.errors.items()
-        ]
-        return format_html_join("", '<p class="sh-answer sh-bad">{}: {}</p>', rows)
-    values = form.cleaned_data
-    draft = Channel(
-        name="test",
-        kind=form.kind,
-        config=values["config"],
-        language=values["language"] or Language.ENGLISH.value,
-        template=values["template"],
-        allow_private=values["allow_private"] if allow_private is None else allow_private,
-    )
-    answer = send_test(draft, timezone.now())
-    colour = "sh-good" if answer.is_sent else "sh-bad"
-    word = "Sent. The answer was: " if answer.is_sent else "Not sent: "
-    return format_html('<p class="sh-answer {}">{}{}</p>', colour, word, answer.text)

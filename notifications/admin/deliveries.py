@@ -127,7 +127,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @action(description="Try again now", permissions=["retry"], icon="replay", dialog=_RETRY_DIALOG)
     def retry_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._retry(request, Delivery.objects.filter(pk=object_id))
+        self._retry(request, self.chosen(request, object_id))
         return self.back(request, object_id)
 
     def _retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:

@@ -33,7 +33,7 @@ WHOLE = "config"
 """The one setting of a plug-in that does not say what its fields are: all of them, as JSON."""
 KEPT = "Set. Leave empty to keep it."
 MOVED = "Enter it again, or clear it: where it goes to has changed, and what is stored is not sent elsewhere."
-_LEADS = frozenset({"host", "port", "urls", "command", "address", "server", "endpoint"})
+_LEADS = frozenset({"host", "port", "url", "urls", "command", "address", "server", "endpoint"})
 """Settings beside those of the kind `url` that say who gets the secrets."""
 _STAYS = frozenset({"secret", "old_secret", "access_key_secret"})
 """Secrets that only sign and are never sent."""
@@ -113,15 +113,20 @@ class SettingsMixin(forms.BaseForm):
 
     def _refuse_moved_secrets(self, cleaned: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """Who may change a channel does not read its secrets by having them sent, or tested, to a server of theirs."""
-        fields = described(self.kind)
-        changed = {each.name for each in fields if config.get(each.name) != self.stored.get(each.name)}
-        if not self.stored or not any(_leads(each) for each in fields if each.name in changed):
+        if not self.stored or not self.leads_elsewhere(config):
             return
-        for field in fields:
+        for field in described(self.kind):
             name = f"{SETTING}{field.name}"
             is_kept = field.name in config and cleaned.get(name) in (None, "", [], {})
             if field.secret and is_kept and not _leads(field) and field.name not in _STAYS:
                 self.add_error(name, MOVED)
+
+    def leads_elsewhere(self, config: Mapping[str, Any]) -> bool:
+        """Whether this configuration sends to another place than the stored one; of a kind that does not say, any may."""
+        if _said(self.kind) is None:
+            return config != self.stored
+        leading = [field.name for field in described(self.kind) if _leads(field)]
+        return any((config.get(name) or None) != (self.stored.get(name) or None) for name in leading)
 
     def _config(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored, with what was written over it; settings that no form shows stay."""

@@ -187,7 +187,7 @@ class SilenceAdmin(AlertingAdmin):
 
     @action(description="End now", permissions=["change"], icon="event_busy", dialog=_END_DIALOG)
     def end_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        self._end(request, list(Silence.objects.filter(pk=object_id)))
+        self._end(request, list(self.chosen(request, object_id)))
         return self.back(request, object_id)
 
     @action(description="Copy", permissions=["copy"], icon="content_copy")

@@ -12,9 +12,18 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
+from notifications.channels import sentinels
+
 HOLDS = 30.0
 """Seconds for which resolved addresses are taken as they are."""
-_PORTS = {"redis": 6379, "rediss": 6379, "sentinel": 26379, "amqp": 5672, "amqps": 5671, "pyamqp": 5672}
+_PORTS = {
+    "redis": 6379,
+    "rediss": 6379,
+    "sentinel": sentinels.PORT,
+    "amqp": 5672,
+    "amqps": 5671,
+    "pyamqp": 5672,
+}
 _POSTGRES_PORT = 5432
 _POSTGRES_FOLDER = "/var/run/postgresql"
 
@@ -55,6 +64,7 @@ def last_known() -> tuple[Place, ...]:
 def stores_of(source: Any) -> tuple[tuple[str, int], ...]:
     """Hosts and ports of the broker, the result backend, the caches and the databases: as configured, and resolved.
 
+    Redis servers under Sentinels are those that the Sentinels name.
     `source` has the settings as its attributes. A Unix socket stands there as its path with port 0. A name that cannot
     be resolved now stands there as a name.
     """
@@ -75,6 +85,8 @@ def _all_of(named: tuple[Place, ...]) -> tuple[Place, ...]:
 def _configured(source: Any) -> Iterator[tuple[str, int]]:
     for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
         yield from _of_urls(getattr(source, name, None))
+    options = getattr(source, "CELERY_BROKER_TRANSPORT_OPTIONS", {})
+    yield from sentinels.servers(str(getattr(source, "CELERY_BROKER_URL", "")), options)
     for cache in getattr(source, "CACHES", {}).values():
         yield from _of_urls(cache.get("LOCATION"))
     for database in getattr(source, "DATABASES", {}).values():

@@ -119,7 +119,9 @@ def plan(
     if not audience.send_resolved:
         silent |= {item.key: Silent(_unsaid(audience), final=True) for item in resolved}
     ends = resolved if audience.send_resolved else []
-    told = frozenset(item.key for item in (*firing, *ends, *passing))
+    still = [item for item in firing if item.repeats or not verdict.is_repeat]
+    silent |= {item.key: Silent(_unrepeated(item)) for item in firing if item not in still}
+    told = frozenset(item.key for item in (*still, *ends, *passing))
     remembered = LogEntry(tokens | kept, frozenset(item.key for item in resolved), now)
     return Plan(bool(told), reason, told, silent, remembered, verdict.is_repeat and not passing)
 
@@ -145,6 +147,10 @@ def _unheard(item: Item, audience: Audience, now: datetime) -> Silent | None:
 
 def _unsaid(audience: Audience) -> str:
     return "unchanged" if audience.send_resolved else "this channel is not told of ends"
+
+
+def _unrepeated(item: Item) -> str:
+    return "acknowledged, so not repeated" if item.acknowledged else "told once, not repeated"
 
 
 def key_of(token: str) -> str:

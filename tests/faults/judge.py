@@ -166,9 +166,11 @@ def _alerts_come(world: World) -> str:
 
 
 def _untold(world: World) -> list[str]:
-    """An alert is told by itself, or by a newer one about the same thing where that came before its turn."""
+    """An alert is told by itself, or by a newer one about the same thing where that came before its turn, or by the word that it
+    flaps, after which its begins and ends are not told one by one, or that its host does not answer, which mutes it.
+    """
     rows = world.stack.rows(
-        "SELECT id, title, alert_key, state, created_at FROM notifications_notification"
+        "SELECT id, title, alert_key, host, state, reason, created_at FROM notifications_notification"
         " WHERE state <> 'skipped' AND extract(epoch FROM created_at) >= ?",
         world.begun,
     )
@@ -176,8 +178,13 @@ def _untold(world: World) -> list[str]:
     newest = {
         row["alert_key"]: row["created_at"] for row in sorted(rows, key=_age) if str(row["id"]) in received
     }
-    missing = [row for row in rows if str(row["id"]) not in received]
-    return [row["title"] for row in missing if row["state"] != "merged" or not _is_newer(newest, row)]
+    told = world.sink.since(world.begun)
+    flap = {message.key for message in told if message.flaps}
+    down = {message.fields["host"] for message in told if message.key.startswith("host:")}
+    missing = [row for row in rows if str(row["id"]) not in received and row["alert_key"] not in flap]
+    missing = [row for row in missing if row["state"] != "muted" or row["host"] not in down]
+    untold = [row for row in missing if row["state"] != "merged" or not _is_newer(newest, row)]
+    return [f"{row['title']} ({row['alert_key']} {row['state']}: {row['reason']})" for row in untold]
 
 
 def _age(row: dict[str, Any]) -> Any:

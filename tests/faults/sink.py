@@ -19,6 +19,17 @@ class Received:
     at: float
     id: str
     fields: dict[str, Any]
+    reason: str = ""
+    """Why its message was sent."""
+
+    @property
+    def flaps(self) -> bool:
+        """Whether its message said that it comes and goes, and so stands for what comes after it."""
+        return "flapping" in self.reason
+
+    @property
+    def key(self) -> str:
+        return str(self.fields.get("alert_key"))
 
     @property
     def level(self) -> str:
@@ -58,7 +69,7 @@ class Sink:
         at = time.time()
         self.messages += 1
         for told in fields["alerts"]:
-            message = Received(at, str(told["id"]), told)
+            message = Received(at, str(told["id"]), told, str(fields.get("reason")))
             self.received.append(message)
             if self.on_receipt is not None:
                 self.on_receipt(message)

@@ -18,6 +18,7 @@ from notifications.core.masking import mask
 from notifications.core.ports import Sent
 
 LIMIT = 4096
+_JOINER = "\N{WORD JOINER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class TelegramChannel(Service):
     def request(self, message: Message) -> Request:
         payload: dict[str, Any] = {
             "chat_id": self.chat_id,
-            "text": whole(message, LIMIT, in_utf16),
+            "text": _without_mentions(whole(message, LIMIT, _size)),
             "link_preview_options": {"is_disabled": True},
             "disable_notification": message.alert.level is AlertLevel.INFO,
         }
@@ -86,3 +87,12 @@ class TelegramChannel(Service):
     def mask(self, text: str) -> str:
         """The token's second half is the secret one, and is quoted alone at times."""
         return mask(text, [self.bot_token, self.bot_token.partition(":")[2]])
+
+
+def _without_mentions(text: str) -> str:
+    """Telegram takes @name for a person to call; after an invisible character it is text."""
+    return text.replace("@", f"@{_JOINER}")
+
+
+def _size(text: str) -> int:
+    return in_utf16(_without_mentions(text))

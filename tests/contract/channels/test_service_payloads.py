@@ -89,6 +89,15 @@ def test_telegram_answers_its_first_message(sink: Sink) -> None:
     assert sink.got[-1].json["reply_parameters"] == {"message_id": 41, "allow_sending_without_reply": True}
 
 
+def test_telegram_mentions_nobody(sink: Sink) -> None:
+    """Protects people from a container's log line that names them, and the limit from what is put in against it."""
+    calls = "@someone_else " * 900
+    named = replace(MESSAGE, text=Text("web is down", calls))
+    text = sent("telegram", sink, named).json["text"]
+    assert "@\N{WORD JOINER}someone_else" in text and "@s" not in text
+    assert len(text.encode("utf-16-le")) // 2 <= 4096
+
+
 def test_telegram_and_discord_say_in_the_body_how_long_to_wait(sink: Sink) -> None:
     """Protects the limits of both, which are not in a header."""
     for kind, body in (

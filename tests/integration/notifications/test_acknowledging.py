@@ -102,6 +102,49 @@ def test_acknowledging_stops_the_escalation(channel: Channel) -> None:
     assert len(escalate_due(due)) == 1
 
 
+def test_what_rises_after_an_acknowledgement_escalates_from_the_rise_on(channel: Channel) -> None:
+    """Protects the next in line from being woken before those who are on duty have heard that it is graver now."""
+    receiver = Receiver.objects.create(name="boss")
+    receiver.channels.add(channel)
+    EscalationStep.objects.create(route=root(), after=timedelta(minutes=15), receiver=receiver)
+    told = tell(FAILED).created_at
+    acknowledge([active()], "ann", told + timedelta(minutes=1))
+    rise = told + timedelta(hours=2)
+    write(replace(FAILED, level=AlertLevel.ERROR), rise)
+    assert active().acknowledged_at is None
+    assert escalate_due(rise + timedelta(minutes=1)) == []
+    assert len(escalate_due(rise + timedelta(minutes=15))) == 1
+
+
+def test_what_rises_unacknowledged_escalates_from_its_first_message_on(channel: Channel) -> None:
+    """Protects from what becomes graver and is escalated the later for it."""
+    receiver = Receiver.objects.create(name="boss")
+    receiver.channels.add(channel)
+    EscalationStep.objects.create(route=root(), after=timedelta(minutes=15), receiver=receiver)
+    told = tell(FAILED).created_at
+    write(replace(FAILED, level=AlertLevel.ERROR), told + timedelta(minutes=14))
+    assert len(escalate_due(told + timedelta(minutes=15))) == 1
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_what_begins_again_before_its_end_is_told_escalates_again(
+    channel: Channel, acknowledged: bool
+) -> None:
+    """Protects a new failure from the steps, and from the acknowledgement, of the one before it."""
+    receiver = Receiver.objects.create(name="boss")
+    receiver.channels.add(channel)
+    EscalationStep.objects.create(route=root(), after=timedelta(minutes=15), receiver=receiver)
+    told = tell(FAILED).created_at
+    assert len(escalate_due(told + timedelta(minutes=15))) == 1
+    if acknowledged:
+        acknowledge([active()], "ann", told + timedelta(minutes=16))
+    again = told + timedelta(hours=1)
+    write(end(FAILED), again - timedelta(seconds=2))
+    write(FAILED, again)
+    assert escalate_due(again + timedelta(minutes=14)) == []
+    assert len(escalate_due(again + timedelta(minutes=15))) == 1
+
+
 def test_many_are_acknowledged_at_once(django_assert_max_num_queries: pytest.FixtureRequest) -> None:
     """Protects a storm's page: statements do not grow with the alerts."""
     alerts = [replace(FAILED, container=f"web-{n}", alert_key=f"container:{n}") for n in range(40)]

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from notifications import dispatch, failover
 from notifications.channels import fake
-from notifications.core.alert import Alert, AlertLevel
+from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.models import Channel, Delivery, Notification
 from tests.contract.channels.receiver import NEVER, Receiver
 from tests.integration.notifications.conftest import fake_channel, state_of, webhook, written
@@ -50,6 +50,23 @@ def test_overflow_is_one_summary_and_nothing_is_lost() -> None:
     assert "50 messages over the limit of 10" in summary.reason
     assert {told.id for message in fake.sent() for told in message.all} == {str(row.pk) for row in rows}
     assert {state_of(row) for row in rows} == {("sent", "")}
+
+
+def test_summary_names_an_end_and_not_its_begin_beside_it() -> None:
+    """Protects from reading of one container both that it fails and that it is well again; the payload has both."""
+    fake_channel(rate_limit=1, rate_window=60)
+    storm(3)
+    at = timezone.now()
+    dispatch.deliver_due(at)
+    last = replace(ALERT, alert_key="container:2", container="web-2", title="web-2 is well again")
+    written(replace(last, level=AlertLevel.INFO, kind=AlertKind.RESOLVED))
+    dispatch.deliver_due(at + timedelta(seconds=30))
+    dispatch.deliver_due(at + timedelta(seconds=61))
+    summary = fake.sent()[-1]
+    assert summary.text is not None
+    shown = [line for line in summary.text.body.splitlines() if "web-2" in line]
+    assert shown == ["- [RESOLVED] web-2 is well again – web-2"]
+    assert sorted(told.alert.container for told in summary.all) == ["web-1", "web-2", "web-2"]
 
 
 def test_channel_that_never_answers_delays_no_other(receiver: Receiver) -> None:
@@ -116,13 +133,29 @@ def test_disabled_after_a_week_with_a_page() -> None:
     failing = fake_channel("failing", config={"fail": "temporary"})
     written(ALERT)
     at = timezone.now()
-    dispatch.deliver_due(at)
+    deliver_until(at, at + failover.GIVE_UP_AFTER, timedelta(hours=6))
     deliver_until(at + failover.GIVE_UP_AFTER, at + failover.GIVE_UP_AFTER + MINUTE)
     failing.refresh_from_db()
     assert not failing.enabled
     assert "failed for 7 days" in failing.disabled_reason
     pages = [message.alert.title for message in fake.sent() if message.alert.level is AlertLevel.CRITICAL]
     assert pages == ["Channel failing is disabled"]
+
+
+@pytest.mark.parametrize("fault", ["permanent", "temporary"])
+def test_one_message_refused_in_a_quiet_week_disables_nothing(fault: str) -> None:
+    """Protects a pager that is rarely used: it is off after a week of failures, not a week after one of them."""
+    fake_channel("other")
+    pager = fake_channel("pager", config={"fail": fault}, min_level="critical")
+    page = replace(ALERT, level=AlertLevel.CRITICAL, is_event=True)
+    written(page)
+    at = timezone.now()
+    later = at + failover.GIVE_UP_AFTER + timedelta(days=1)
+    deliver_until(at, later, timedelta(hours=12))
+    written(page)
+    deliver_until(later + MINUTE, later + 3 * MINUTE)
+    pager.refresh_from_db()
+    assert (pager.enabled, pager.failing_since) == (True, later + MINUTE)
 
 
 def test_secrets_are_encrypted_in_the_database_and_read_with_a_former_key(settings: object) -> None:

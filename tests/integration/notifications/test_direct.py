@@ -7,10 +7,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from notifications import direct, dispatch
@@ -21,6 +22,8 @@ from notifications.models import Channel, Delivery, Notification
 ALERT = Alert(
     level=AlertLevel.CRITICAL, title="overloaded", body="too much", alert_key="self:overload:checks"
 )
+
+OVER = replace(ALERT, level=AlertLevel.INFO, kind=AlertKind.RESOLVED, title="over")
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +91,60 @@ def test_the_end_is_no_alarm_in_the_log(caplog: pytest.LogCaptureFixture) -> Non
         assert not direct.tell_directly(over, timezone.now())
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert Notification.objects.get().state == "skipped"
+
+
+def told_of(title: str) -> dict[str, str]:
+    """The channels that have it, with the state of the delivery."""
+    rows = Delivery.objects.filter(notification__title=title)
+    return dict(rows.values_list("channel_name", "state"))
+
+
+def test_the_end_reaches_whom_the_begin_reached() -> None:
+    """Protects a pager's incident from staying open: its lowest level holds for begins, not for what closes them."""
+    Channel.objects.create(name="pager", kind="fake", min_level="critical")
+    Channel.objects.create(name="begins only", kind="fake", send_resolved=False)
+    assert direct.tell_directly(ALERT, timezone.now())
+    Channel.objects.create(name="later", kind="fake")
+    assert direct.tell_directly(OVER, timezone.now())
+    assert told_of("overloaded") == {"pager": "sent", "begins only": "sent"}
+    assert told_of("over") == {"pager": "sent"}
+
+
+def test_the_end_of_an_earlier_begin_counts_no_more() -> None:
+    """Protects from ends of what was never told: only the begins since the last end say who has heard."""
+    Channel.objects.create(name="people", kind="fake")
+    assert direct.tell_directly(ALERT, timezone.now())
+    assert direct.tell_directly(OVER, timezone.now())
+    for title, hours in (("overloaded", 2), ("over", 1)):
+        before = timezone.now() - timedelta(hours=hours)
+        Notification.objects.filter(title=title).update(written_at=before)
+    Channel.objects.update(min_level="critical")
+    Channel.objects.create(name="errors", kind="fake", min_level="error")
+    assert direct.tell_directly(replace(ALERT, level=AlertLevel.ERROR), timezone.now())
+    assert direct.tell_directly(replace(OVER, title="over again"), timezone.now())
+    assert told_of("over again") == {"errors": "sent"}
+
+
+def test_the_end_of_what_nobody_wrote_down_goes_to_all_who_may_have_heard() -> None:
+    """Protects an incident whose begin was told without the database, or whose record is gone."""
+    Channel.objects.create(name="pager", kind="fake", min_level="critical")
+    Channel.objects.create(name="begins only", kind="fake", send_resolved=False)
+    assert direct.tell_directly(OVER, timezone.now())
+    assert told_of("over") == {"pager": "sent"}
+
+
+def test_the_end_of_what_its_group_told_is_told_by_the_group() -> None:
+    """Protects from two ends of one alert, and from one in a thread that was never opened."""
+    Channel.objects.create(name="people", kind="fake", min_level="critical")
+    at = timezone.now()
+    with transaction.atomic():
+        assert direct.write_ahead(ALERT, at)
+    dispatch.deliver_due(at + timedelta(minutes=1))
+    assert not direct.tell_directly(OVER, at + timedelta(minutes=7))
+    assert Notification.objects.get(title="over").state == "pending"
+    dispatch.deliver_due(at + timedelta(minutes=14))
+    assert [message.alert.title for message in fake.sent()] == ["overloaded", "over"]
+    assert len({message.thread for message in fake.sent()}) == 1
 
 
 def test_without_the_database_nothing_asks_it(

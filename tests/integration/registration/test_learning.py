@@ -17,7 +17,8 @@ from django.urls import reverse
 
 from healing.core.types import EngineState, Snapshot
 from healing.effective import config_book, forget_book
-from healing.models import Container, Dependency, Host, Trouble
+from healing.models import Container, Dependency, HealthStatus, Host, Trouble
+from healing.registration import learning
 from healing.registration.adoption import adopt
 from healing.registration.engine import register_snapshots
 from healing.registration.learning import learn_host
@@ -198,6 +199,29 @@ def test_a_learned_cycle_is_not_stored_and_warned_of_once(
     adopt(host, snapshot("c", 3), "label")
     assert learn_host(host.pk) == []
     assert Trouble.objects.filter(resolved_at=None).count() == 0
+
+
+def test_of_a_large_service_not_each_is_stored_for_each(
+    host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds that need hundreds are no row for each pair, in the database and in every process; it is warned of once."""
+    monkeypatch.setattr(learning, "REPLICAS", 3)
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "db"}
+    databases = [replace(snapshot(f"db-{number}", number), labels=labels) for number in range(1, 7)]
+    with caplog.at_level(logging.WARNING, logger="healing.registration.learning"):
+        report = register_snapshots(host, [*databases, snapshot("app", 9, depends_on="db")])
+        adopt(host, snapshot("worker", 10, depends_on="db"), "label")
+        learn_host(host.pk)
+    told = "service db has 6 containers: what needs it is stored as needing 3 of them"
+    assert [finding.reason for finding in report.warnings] == [told]
+    assert [record.message for record in caplog.records] == [told]
+    assert {edge[:2] for edge in edges()} == {
+        (name, f"db-{number}") for name in ("app", "worker") for number in (1, 2, 3)
+    }
+    HealthStatus.objects.filter(container__name__in=["db-1", "db-2", "db-4"]).update(lifecycle="gone")
+    assert learn_host(host.pk) == []
+    assert {edge[1] for edge in edges()} == {"db-3", "db-5", "db-6"}
+    assert not Trouble.objects.filter(resolved_at=None).exists()
 
 
 def test_learning_costs_the_same_for_few_and_for_many(

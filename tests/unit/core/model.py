@@ -9,7 +9,8 @@ from healing.core import lifecycle, verify
 from healing.core.config import Config
 from healing.core.decide import Course, Situation, decide
 from healing.core.detect import detect
-from healing.core.diagnose import Evidence, diagnose
+from healing.core.diagnose import diagnose
+from healing.core.evidence import Evidence
 from healing.core.limits import Budget, PastAttempt, attempts_in_row, budget
 from healing.core.status import ChangeKind, Detection, Seen, Status
 from healing.core.types import (

@@ -11,10 +11,9 @@ from healing.core.diagnose import (
     PARENT_GONE,
     PARENT_REPLACED,
     Diagnosis,
-    Evidence,
-    NetworkParent,
     diagnose,
 )
+from healing.core.evidence import Evidence, NetworkParent
 from healing.core.types import ActionKind, AlertLevel, EngineHealth, EngineState, FailureType, RestartPolicy
 from tests.unit.core.build import NOW, at, exited, healthy_status, probe, running, unhealthy
 

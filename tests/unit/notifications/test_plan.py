@@ -79,6 +79,11 @@ def test_what_does_not_repeat(change: dict[str, object]) -> None:
     entry = known(item.token, at=NOW - 2 * REPEAT)
     assert made(item, entry=entry).send is False
     assert made(WEB, entry=known("web@container_failed/warning", at=NOW - 2 * REPEAT)).is_repeat
+    together = made(item, DB, entry=known(item.token, DB.token, at=NOW - 2 * REPEAT))
+    assert (together.told, together.is_repeat) == ({"db"}, True)
+    assert together.entry is not None
+    assert together.entry.firing == {item.token, DB.token}
+    assert made(replace(item, ends_at=NOW), DB, entry=together.entry).told >= {"web"}
 
 
 def test_channel_without_ends_hears_the_next_begin() -> None:

@@ -93,6 +93,20 @@ def test_what_was_filled_in_is_what_is_stored(admin_client: Client) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("digest", "is_warned"), [("none", True), ("daily", False)])
+def test_heals_left_to_a_digest_that_never_comes_are_warned_of(
+    admin_client: Client, digest: str, is_warned: bool
+) -> None:
+    """Protects people from a channel that keeps quiet about heals because its digest was not chosen."""
+    fields = {
+        **COMMON, "tell": "first_in_digest", "digest": digest, "setting_url": "https://example.org/",
+        "setting_tls_verify": "on",
+    }  # fmt: skip
+    response = admin_client.post(f"{page('channel_add')}?kind=webhook", fields, follow=True)
+    assert Channel.objects.get(name="hook").digest == digest
+    assert ("this channel gets none" in response.content.decode()) == is_warned
+
+
 def test_a_secret_is_never_shown_again_and_kept(admin_client: Client) -> None:
     """Whoever opens the form reads no secret; saving it with empty fields loses none, and a box clears what may be left."""
     channel = made("https://example.org")
