@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
 
 from healing import tasks
 from healing.core.breaker import BreakerMode
@@ -45,7 +44,7 @@ def heal_now(container: Container) -> FailureRecord:
     if not container.host.enabled:
         raise Refused(f"{container.name}: its host {container.host.name} is disabled; enable it first")
     with transaction.atomic():
-        statuses.release(container)
+        _end_quarantine(container, f"{container.name} was released from quarantine for a heal by hand")
         failure = heals.open_failures([container.pk]).get(container.pk)
         if failure is None:
             failure = heals.open_failure(
@@ -119,7 +118,7 @@ def _change_system(**fields: object) -> None:
 
 
 def _check_ahead(until: datetime) -> None:
-    if until <= timezone.now():
+    if until <= db_now():
         raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
 
 
@@ -131,15 +130,16 @@ def start_maintenance(
     Raise Refused for an end that is over, and for a name that is taken or too long.
     """
     _check_ahead(until)
-    now = timezone.now()
+    now = db_now()
     window = MaintenanceWindow(reason=reason[:200], recurrence=Recurrence.ONCE, starts_at=now, ends_at=until)
     if isinstance(scope, SystemState):
-        what, window.everything = "everything", True
+        what, which, window.everything = "everything", f" {now:%Y-%m-%d %H:%M:%S}", True
     else:
         kind = str(scope._meta.model_name)
-        what = f"{kind} {scope}"
+        # Two hosts may have containers of one name.
+        what, which = f"{kind} {scope}", f" #{scope.pk} {now:%Y-%m-%d %H:%M:%S}"
         setattr(window, kind, scope)
-    window.name = name or f"{what[:75]} {now:%Y-%m-%d %H:%M:%S}"
+    window.name = name or what[: _LONGEST_NAME - len(which)] + which
     if len(window.name) > _LONGEST_NAME:
         raise Refused(f"The name is longer than {_LONGEST_NAME} characters; shorten it")
     if MaintenanceWindow.objects.filter(name=window.name).exists():
@@ -153,7 +153,7 @@ def end_maintenance(window: MaintenanceWindow) -> None:
 
     Raise Refused where it is not open, ConfigError for a row that cannot be used.
     """
-    now = timezone.now()
+    now = db_now()
     until = open_until(window.schedule(), now) if window.enabled else None
     if until is None:
         raise Refused(f"{window.name} is not open now; to keep it from opening, disable it in the admin")
@@ -162,7 +162,7 @@ def end_maintenance(window: MaintenanceWindow) -> None:
     else:
         window.starts_at = until
     window.save(update_fields=["starts_at", "ends_at"])
-    heals.wake(f"{HELD}: {MAINTENANCE} {window.name} ", db_now())
+    heals.wake(f"{HELD}: {MAINTENANCE} {window.name} ", now)
 
 
 def release(container: Container) -> None:
@@ -170,20 +170,23 @@ def release(container: Container) -> None:
 
     Raise Refused where it is not quarantined.
     """
-    since = container.health.quarantined_at
     with transaction.atomic():
-        if not statuses.release(container):
+        if not _end_quarantine(container, f"{container.name} was released from quarantine by hand"):
             state = container.health.lifecycle
             raise Refused(
                 f"{container.name} is not quarantined (it is {Lifecycle(state).value.replace('_', ' ')})"
             )
-        alerts.quarantine_ended(
-            container,
-            config_book().config(container),
-            f"{container.name} was released from quarantine by hand",
-            since=since,
-        )
     tasks.check_now([container.pk])
+
+
+def _end_quarantine(container: Container, title: str) -> bool:
+    """Release it and tell of that; False where it is not quarantined. A trial that is open becomes a failure like others."""
+    since = container.health.quarantined_at
+    if not statuses.release(container):
+        return False
+    alerts.quarantine_ended(container, title, since=since)
+    FailureRecord.objects.filter(container=container, resolved_at=None, is_trial=True).update(is_trial=False)
+    return True
 
 
 def approve_breaker(row: Row, until: datetime) -> None:
@@ -191,7 +194,10 @@ def approve_breaker(row: Row, until: datetime) -> None:
     if until <= db_now():
         raise Refused(f"{until:%Y-%m-%d %H:%M:%S} UTC is over already; give a time in the future")
     _check_asks(row)
-    breakers.write_setting(row, approved_until=until)
+    if not breakers.approve(row, until):
+        raise Refused(
+            f"The breaker of {breakers.name_of(row)} has closed meanwhile: there is nothing to approve"
+        )
     breakers.wake(row, db_now())
 
 

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 
 from healing.models import DeadLetter, FailureRecord, Heartbeat, MaintenanceWindow, PutOff, Recurrence
 from healing.pipeline import deadletters
+from healing.store import breakers
 from notifications import retention as notifications
 
 KEEP_DAYS = 90
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict[str, int]:
     """Delete what ended more than `keep_days` ago, `batch` rows at a time; return how many rows of each kind.
 
-    Open failures, alerts that fire and unsent notifications are never deleted, nor are closed failures whose restarts may still count against a budget. What
+    Open failures, alerts that fire and unsent notifications are never deleted, nor are closed failures whose restarts may still count against a budget, or whose incident is not over. What
     automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day.
     """
     if keep_days < 1 or batch < 1:
@@ -56,7 +57,7 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
 
 def _ended_failures(now: datetime, cutoff: datetime) -> QuerySet[FailureRecord]:
     own = Q(parent=None) | Q(is_found=True)
-    old = FailureRecord.objects.filter(own, resolved_at__lt=cutoff)
+    old = FailureRecord.objects.filter(own, resolved_at__lt=cutoff).exclude(pk__in=breakers.of_incidents())
     return old.exclude(attempts__intent_at__gte=now - timedelta(days=_BUDGET_DAYS))
 
 

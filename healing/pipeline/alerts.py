@@ -14,10 +14,11 @@ from healing.core.wording import duration
 from healing.effective import known_book
 from healing.models import Attempt, Container, FailureRecord, Host
 from healing.pipeline import alert_details
-from healing.store import breakers, dependencies, heals, history
+from healing.store import breakers, dependencies, heals, history, statuses
 from healing.store.clock import db_now
 from notifications.core.alert import Alert, AlertKind, Outcome
 from notifications.core.alert import AlertLevel as Level
+from notifications.models import ActiveAlert
 from notifications.outbox import write
 
 TOLD_AS = "told_as"
@@ -97,13 +98,21 @@ def _is_in_storm(failure: FailureRecord) -> bool:
 
 
 def resolved(
-    failure: FailureRecord, config: Config, title: str, body: str = "", *, outcome: Outcome = Outcome.NONE
+    failure: FailureRecord,
+    title: str,
+    body: str = "",
+    *,
+    outcome: Outcome = Outcome.NONE,
+    since: datetime | None = None,
 ) -> None:
     """Close what was told of a failure, in words that stand alone; nobody is told the end of what they were not told the begin of.
 
-    Call it when the record is closed.
+    Call it when the record is closed. With a trial the quarantine, which began at `since`, ends unless the container is
+    still in it. What was told has its end also where `send_alert` was switched off since.
     """
-    if not failure.alert_level or not config.send_alert:
+    if failure.is_trial and not statuses.is_quarantined(failure.container_id):
+        quarantine_ended(failure.container, title, outcome=outcome, since=since)
+    if failure.is_trial or not failure.alert_level:
         return
     attempts, ended = _attempts_of(failure), failure.resolved_at or db_now()
     lines = [*([body] if body else []), *alert_details.story(failure, attempts, ended)]
@@ -128,14 +137,13 @@ def resolved(
 
 def quarantine_ended(
     container: Container,
-    config: Config,
     title: str,
     *,
     outcome: Outcome = Outcome.NONE,
     since: datetime | None = None,
 ) -> None:
     """The way out of a quarantine, whose alert had no end yet; of one that the storm's page told of, that page's end tells."""
-    if not config.send_alert or not history.quarantine_was_told(container.pk):
+    if not _quarantine_was_told(container.pk):
         return
     details: dict[str, Any] = {"path": alert_details.page("container", container.pk)}
     body = ""
@@ -155,6 +163,14 @@ def quarantine_ended(
             details=details,
         )
     )
+
+
+def _quarantine_was_told(container_id: int) -> bool:
+    """Whether people were told of it; where its record is gone, whether something about the container fires."""
+    was_told = history.quarantine_was_told(container_id)
+    if was_told is not None:
+        return was_told
+    return ActiveAlert.objects.filter(alert_key=key_of(container_id), ends_at=None).exists()
 
 
 def of_failure(

@@ -111,8 +111,7 @@ def removed(failure: FailureRecord, attempt: Attempt) -> None:
     with transaction.atomic():
         _end(attempt, AttemptState.FAILED, outcome="the container was removed", answered_at=now, ended_at=now)
         heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
-        config = config_book().config(failure.container)
-        alerts.resolved(failure, config, f"{failure.container_name} was removed", outcome=Outcome.GONE)
+        alerts.resolved(failure, f"{failure.container_name} was removed", outcome=Outcome.GONE)
 
 
 def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) -> Next:

@@ -144,14 +144,18 @@ def _open(row: Row, count: Count, now: datetime, *, in_grace: bool, system: Syst
     storm = rows.exclude(pk__in=excused)
     first = breakers.first_of(storm, now)
     part_of_fleets = isinstance(row, Host) and system.breaker_since is not None
-    incident_id = system.breaker_incident_id if part_of_fleets else first.pk if first is not None else None
+    fleets = system.breaker_incident_id if part_of_fleets else None
+    # What the last storm has left in quarantine is still told by its incident, which goes on with this one.
+    incident_id = row.breaker_incident_id or fleets or (first.pk if first is not None else None)
     if incident_id is None:
         return
     with transaction.atomic():
         if not breakers.open_up(row, incident_id, now):
             return
+        if fleets is not None:
+            breakers.attach(fleets, FailureRecord.objects.filter(pk=incident_id))
         breakers.attach(incident_id, storm)
-        if not part_of_fleets:
+        if incident_id != fleets:
             breaker_alerts.opened(row, count, left, now)
     extra = {"action": "breaker_opened", "failing": count.failing, "running": count.running}
     logger.error("breaker of %s opened", breakers.name_of(row), extra=extra)

@@ -11,7 +11,6 @@ from datetime import timedelta
 from django.db import transaction
 
 from healing.core.types import ActionResult
-from healing.effective import ConfigBook
 from healing.models import FailureRecord
 from healing.pipeline import alerts
 from healing.store import heals
@@ -23,7 +22,7 @@ LASTS = timedelta(minutes=10)
 """So long after it was made, a demand to heal is met; then it is dropped."""
 
 
-def dropped(failure: FailureRecord, book: ConfigBook) -> bool:
+def dropped(failure: FailureRecord) -> bool:
     """Drop the demand on a claimed heal where it is too old; True where the record ended with it.
 
     A failure that a check had found goes on without it, by the usual rules.
@@ -43,6 +42,5 @@ def dropped(failure: FailureRecord, book: ConfigBook) -> bool:
         return False
     with transaction.atomic():
         heals.close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
-        config = book.config(failure.container)
-        alerts.resolved(failure, config, f"{failure.container_name}: {reason}")
+        alerts.resolved(failure, f"{failure.container_name}: {reason}")
     return True

@@ -54,7 +54,7 @@ def _go(failure_id: int, stage: Stage) -> Next | list[Next] | None:
     if failure is None or set_aside(failure):
         return None
     book = config_book()
-    if dropped(failure, book) or left_alone(failure, book):
+    if dropped(failure) or left_alone(failure, book):
         return None
     try:
         case = gather(failure, book)
@@ -85,7 +85,7 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> list[Next]:
         if standing is Standing.RECOVERED:
             heals.close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now)
             title = f"{failure.container_name} is healthy again"
-            alerts.resolved(failure, case.config, title, outcome=Outcome.RECOVERED)
+            alerts.resolved(failure, title, outcome=Outcome.RECOVERED)
             return dependencies.came_back(failure, case.book, now)
         if rested.course is Course.CLOSE:
             _close(case, rested, now)
@@ -97,8 +97,7 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> list[Next]:
 def _close_gone(failure: FailureRecord) -> None:
     with transaction.atomic():
         heals.close(failure, ActionResult.FAILED, "container removed", db_now(), in_success_rate=False)
-        config = config_book().config(failure.container)
-        alerts.resolved(failure, config, f"{failure.container_name} was removed", outcome=Outcome.GONE)
+        alerts.resolved(failure, f"{failure.container_name} was removed", outcome=Outcome.GONE)
 
 
 def _decide(case: Case, now: datetime) -> Next | None:
@@ -258,7 +257,7 @@ def _only_tell(case: Case, decision: Decision, now: datetime) -> None:
 
 def _close(case: Case, decision: Decision, now: datetime) -> None:
     heals.close(case.failure, ActionResult.FAILED, decision.reason, now, in_success_rate=False)
-    alerts.resolved(case.failure, case.config, f"{case.failure.container_name}: {decision.reason}")
+    alerts.resolved(case.failure, f"{case.failure.container_name}: {decision.reason}")
 
 
 def _quarantine(case: Case, decision: Decision, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from healing.core.decide import HELD
 from healing.core.types import ActionResult
-from healing.effective import ConfigBook, config_book
+from healing.effective import ConfigBook
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import alerts
 from healing.store import heals
@@ -41,8 +41,7 @@ def leave(failure: FailureRecord, reason: str) -> None:
             state=AttemptState.FAILED, outcome=reason, ended_at=now
         )
         heals.close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
-        config = config_book().config(failure.container)
-        alerts.resolved(failure, config, f"{failure.container_name}: {reason}")
+        alerts.resolved(failure, f"{failure.container_name}: {reason}")
     logger.info("heal ended: %s", reason, extra={"action": "heal_left", "failure": failure.pk})
 
 

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import transaction
+
 from healing.core.alertnames import AlertName
 from healing.core.queues import CHECKS, near
 from healing.core.shedding import LATE, RANKS, SHARE, Level, is_shed, lateness, level
@@ -16,8 +18,9 @@ from healing.models import Overload
 from healing.pipeline import alert_details
 from healing.store import hosts, overload
 from healing.store.overload import Late, Shards
+from notifications import direct
 from notifications.core.alert import Alert, AlertKind, AlertLevel
-from notifications.direct import tell_directly
+from notifications.models import Notification
 
 logger = logging.getLogger(__name__)
 
@@ -68,16 +71,28 @@ def _shed(at_level: int) -> str:
 
 
 def tell(news: Sequence[Overload], now: datetime) -> None:
-    """Tell of each once, whoever else has seen it too. Takes seconds where a channel is slow."""
+    """Tell of each once, whoever else has seen it too. Takes seconds where a channel is slow.
+
+    It is written in the transaction that notes it as told: should this process end before it has, the outbox tells it.
+    """
     for row in news:
-        key = f"{TROUBLE}{near(CHECKS, row.queue)}"
-        if row.level and overload.mark_told(row, now):
-            alert = _begun(row)
-            hosts.open_trouble(key, alert.body, now)
-            tell_directly(alert, now)
-        elif not row.level and overload.mark_told(row, None):
-            hosts.end_trouble(key, now)
-            tell_directly(_over(row), now)
+        with transaction.atomic():
+            written = _write_ahead(row, now)
+        if written is not None:
+            direct.tell_written(written, now)
+
+
+def _write_ahead(row: Overload, now: datetime) -> Notification | None:
+    """The begin or the end, for whoever is the first to note it; None for all others."""
+    if not overload.mark_told(row, now if row.level else None):
+        return None
+    key = f"{TROUBLE}{near(CHECKS, row.queue)}"
+    alert = _begun(row) if row.level else _over(row)
+    if row.level:
+        hosts.open_trouble(key, alert.body, now)
+    else:
+        hosts.end_trouble(key, now)
+    return direct.write_ahead(alert, now)
 
 
 def _begun(row: Overload) -> Alert:

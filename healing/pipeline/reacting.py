@@ -42,14 +42,14 @@ def react(
     if failure is not None:
         failure.container = row.container  # loaded; an alert would read it again
     if change is None:
-        return _at_rest(detection, config, failure, now) if failure is not None else []
+        return _at_rest(detection, failure, now) if failure is not None else []
     match change.kind:
         case ChangeKind.FAILED:
             return _failed(row, detection, config, failure, now, look)
         case ChangeKind.HEALTHY:
-            return _healthy(row, detection, config, failure, now, book)
+            return _healthy(row, detection, failure, now, book)
         case ChangeKind.GONE:
-            _gone(row, failure, config, now)
+            _gone(row, failure, now)
         case ChangeKind.LEFT_ALONE:
             title = f"{row.container.name} was found stopped and is left alone"
             alerts.found_stopped(row.container, config, title, change.reason)
@@ -122,7 +122,6 @@ def _fails_otherwise(failure: FailureRecord, failure_type: FailureType, reason: 
 def _healthy(
     row: HealthStatus,
     detection: Detection,
-    config: Config,
     failure: FailureRecord | None,
     now: datetime,
     book: ConfigBook,
@@ -132,7 +131,6 @@ def _healthy(
         if row.lifecycle == Lifecycle.QUARANTINED:
             alerts.quarantine_ended(
                 row.container,
-                config,
                 f"{name} is healthy again and out of quarantine",
                 outcome=Outcome.RECOVERED,
                 since=row.quarantined_at,
@@ -144,8 +142,9 @@ def _healthy(
         return []
     if not _close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now):
         return []
-    title, message = f"{name} is healthy again", detection.status.message
-    alerts.resolved(failure, config, title, message, outcome=Outcome.RECOVERED)
+    title = f"{name} is healthy again{' and out of quarantine' if failure.is_trial else ''}"
+    message, since = detection.status.message, row.quarantined_at
+    alerts.resolved(failure, title, message, outcome=Outcome.RECOVERED, since=since)
     return dependencies.came_back(failure, book, now)
 
 
@@ -159,7 +158,7 @@ def _is_waiting(failure: FailureRecord) -> bool:
     return failure.stage in (Stage.DIAGNOSE, Stage.OBSERVE) and not failure.forced
 
 
-def _at_rest(detection: Detection, config: Config, failure: FailureRecord, now: datetime) -> list[Next]:
+def _at_rest(detection: Detection, failure: FailureRecord, now: datetime) -> list[Next]:
     """Somebody has stopped or finished a container whose failure is open: there is nothing left to heal.
 
     One that is to be recreated was stopped by us, and so was what has ended during a call of ours.
@@ -173,7 +172,7 @@ def _at_rest(detection: Detection, config: Config, failure: FailureRecord, now: 
         and not (finished and _ended_by_us(failure, detection.status.ended_at))
         and _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
     ):
-        alerts.resolved(failure, config, f"{failure.container_name}: {reason}")
+        alerts.resolved(failure, f"{failure.container_name}: {reason}")
     return []
 
 
@@ -181,15 +180,13 @@ def _ended_by_us(failure: FailureRecord, ended_at: datetime | None) -> bool:
     return ended_at is not None and heals.our_call_covers(failure.container_id, ended_at)
 
 
-def _gone(row: HealthStatus, failure: FailureRecord | None, config: Config, now: datetime) -> None:
-    title = f"{row.container.name} was removed"
+def _gone(row: HealthStatus, failure: FailureRecord | None, now: datetime) -> None:
+    title, since = f"{row.container.name} was removed", row.quarantined_at
     if failure is None:
         if row.lifecycle == Lifecycle.QUARANTINED:
-            alerts.quarantine_ended(
-                row.container, config, title, outcome=Outcome.GONE, since=row.quarantined_at
-            )
+            alerts.quarantine_ended(row.container, title, outcome=Outcome.GONE, since=since)
     elif _close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False):
-        alerts.resolved(failure, config, title, outcome=Outcome.GONE)
+        alerts.resolved(failure, title, outcome=Outcome.GONE, since=since)
 
 
 def _close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: bool) -> bool:

@@ -78,9 +78,9 @@ def run(failure_id: int, *, early: bool = False) -> list[Next]:
     verdict = verify(_trial(attempt, config), snapshot, command, probes, db_now())
     match verdict:
         case Verified(reason):
-            return _verified(failure, attempt, config, snapshot, reason)
+            return _verified(failure, attempt, snapshot, reason)
         case NotVerified(reason):
-            return _not_verified(failure, attempt, config, snapshot, reason)
+            return _not_verified(failure, attempt, snapshot, reason)
         case Wait(until, reason):
             with transaction.atomic():
                 heals.move(failure, Stage.VERIFY, until, reason=f"verifying: {reason}")
@@ -145,9 +145,7 @@ def _probes(
     return probe_all({0: [(spec, target, config) for spec in specs]}, engine)[0]
 
 
-def _verified(
-    failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
-) -> list[Next]:
+def _verified(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None, reason: str) -> list[Next]:
     now = db_now()
     follow(failure.container, attempt, snapshot)
     with transaction.atomic():
@@ -164,10 +162,10 @@ def _verified(
         text = f"{reason}, {seconds:.1f} s after the failure was found"
         if failure.is_trial:
             out = f"{title} and out of quarantine"
-            alerts.quarantine_ended(
-                failure.container, config, out, outcome=Outcome.HEALED, since=row.quarantined_at
-            )
-        alerts.resolved(failure, config, title, text, outcome=_outcome(failure, attempt))
+            since = row.quarantined_at
+            alerts.quarantine_ended(failure.container, out, outcome=Outcome.HEALED, since=since)
+        else:
+            alerts.resolved(failure, title, text, outcome=_outcome(failure, attempt))
         dependants = dependencies.came_back(failure, known_book(), now)
     logger.info(
         "healed: %s",
@@ -213,14 +211,14 @@ def _set_healthy(row: HealthStatus, snapshot: Snapshot | None, reason: str, now:
 
 
 def _not_verified(
-    failure: FailureRecord, attempt: Attempt, config: Config, snapshot: Snapshot | None, reason: str
+    failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None, reason: str
 ) -> list[Next]:
     now = db_now()
     with transaction.atomic():
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.FAILED, ended_at=now, outcome=reason)
         if snapshot is None:
             heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
-            alerts.resolved(failure, config, f"{failure.container_name} was removed", outcome=Outcome.GONE)
+            alerts.resolved(failure, f"{failure.container_name} was removed", outcome=Outcome.GONE)
             return []
         note_exit(failure, snapshot)
         due_at = _news_come(snapshot, now)

@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from healing.core import breaker
 from healing.core.breaker import BREAKER, STORM, BreakerMode
 from healing.core.decide import HELD
 from healing.core.types import Lifecycle
-from healing.models import FailureRecord, Heartbeat, Host, Stage
+from healing.models import FailureRecord, Heartbeat, Host, Stage, SystemState
 from healing.store.breaker_counts import NOT_OVER, STARTED, Row
 
 
@@ -64,8 +65,13 @@ def _write(row: Row, condition: QuerySet[Any], **fields: Any) -> bool:
 
 
 def open_up(row: Row, incident_id: int, now: datetime) -> bool:
-    """Open it; False where somebody else has."""
-    fields = {"breaker_since": now, "breaker_incident_id": incident_id, "breaker_calm_since": None}
+    """Open it; False where somebody else has. No approval was given for this time yet."""
+    fields = {
+        "breaker_since": now,
+        "breaker_incident_id": incident_id,
+        "breaker_calm_since": None,
+        "approved_until": None,
+    }
     return _write(row, _same(row).filter(breaker_since__isnull=True), **fields)
 
 
@@ -83,6 +89,12 @@ def end_incident(row: Row) -> bool:
     """Forget the incident of a closed breaker; False where somebody else has."""
     same = _same(row).filter(breaker_since__isnull=True, breaker_incident_id=row.breaker_incident_id)
     return _write(row, same.filter(breaker_incident__isnull=False), breaker_incident_id=None)
+
+
+def approve(row: Row, until: datetime) -> bool:
+    """Note that a person lets this opening's heals go on until then; False where it has closed since it was read."""
+    same = _same(row).filter(breaker_since=row.breaker_since, breaker_since__isnull=False)
+    return _write(row, same, approved_until=until)
 
 
 def end_approval(row: Row, now: datetime) -> bool:
@@ -110,7 +122,7 @@ def attach(incident_id: int, rows: QuerySet[FailureRecord]) -> int:
 
 
 def belongs(failure_id: int, incidents: Collection[int | None]) -> bool:
-    """Whether a failure, or one that it belongs to, is one of these incidents (one statement for each step)."""
+    """Whether a failure is a member of one of these incidents (one statement for each step up to it)."""
     seen: set[int] = set()
     each: int | None = failure_id
     while each is not None and each not in seen:
@@ -122,10 +134,25 @@ def belongs(failure_id: int, incidents: Collection[int | None]) -> bool:
 
 
 def members(incident_id: int) -> QuerySet[FailureRecord]:
-    """The failures of an incident, its first included, and those of the hosts' incidents that belong to the fleet's."""
-    belongs = Q(pk=incident_id) | Q(parent_id=incident_id) | Q(parent__parent_id=incident_id)
-    rows = FailureRecord.objects.filter(belongs, is_found=True)
-    return rows.order_by("detected_at", "pk")
+    """The failures of an incident, its first included, and all that belong to one of them, however many steps away."""
+    tree = RawSQL(
+        """WITH RECURSIVE tree(id) AS (
+            SELECT id FROM healing_failurerecord WHERE id = %s
+            UNION SELECT f.id FROM healing_failurerecord f JOIN tree ON f.parent_id = tree.id
+        ) SELECT id FROM tree""",
+        (incident_id,),
+    )
+    return FailureRecord.objects.filter(pk__in=tree, is_found=True).order_by("detected_at", "pk")
+
+
+def of_incidents() -> set[int]:
+    """The failures of all incidents that are not over: what a breaker's alert stands for until its end."""
+    found: set[int] = set()
+    for model in (Host, SystemState):
+        rows = model._default_manager.filter(breaker_incident__isnull=False)
+        for incident_id in rows.values_list("breaker_incident_id", flat=True):
+            found.update(members(incident_id).values_list("pk", flat=True))
+    return found
 
 
 def quarantined(incident_id: int) -> list[str]:

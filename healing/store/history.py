@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db.models import Q
+
 from healing.core.limits import PastAttempt
 from healing.models import Attempt, AttemptState, Container, FailureRecord
 
@@ -43,8 +45,9 @@ def made_for(failure: FailureRecord, attempts: Iterable[Attempt]) -> tuple[Attem
     return tuple(row for row in attempts if row.failure_id == failure.pk)[::-1]
 
 
-def quarantine_was_told(container_id: int) -> bool:
-    """Whether people were told of the failure that led to the quarantine; also where its record is gone."""
-    rows = FailureRecord.objects.filter(container_id=container_id, is_found=True, is_trial=False)
+def quarantine_was_told(container_id: int) -> bool | None:
+    """Whether people were told of the failure that led to the quarantine, or of a trial in it; None where no record is left."""
+    leads = Q(is_trial=False) | ~Q(alert_level="")
+    rows = FailureRecord.objects.filter(leads, container_id=container_id, is_found=True)
     level = rows.order_by("-detected_at", "-pk").values_list("alert_level", flat=True).first()
-    return level != ""
+    return None if level is None else level != ""

@@ -136,6 +136,10 @@ def quarantine(container: Container, now: datetime, until: datetime | None) -> N
     )
 
 
+def is_quarantined(container_id: int) -> bool:
+    return HealthStatus.objects.filter(pk=container_id, lifecycle=Lifecycle.QUARANTINED).exists()
+
+
 def lock(container_id: int) -> HealthStatus:
     """Hold the row until the transaction ends: whoever writes both takes it before the failure's, as checks do.
 

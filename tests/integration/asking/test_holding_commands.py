@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from healing import commands
 from healing.api import container_health
 from healing.models import Container, Host, MaintenanceWindow, Project, Service, SystemState, Tenant
 from tests.integration.asking.rows import NOON, make_container
@@ -131,3 +133,25 @@ def test_a_name_that_is_taken_is_refused(web: Container) -> None:
     with pytest.raises(CommandError, match="'night' already"):
         run("maintenance", "start", "--host", "h1", "--for", "2h", "--name", "night")
     assert MaintenanceWindow.objects.count() == 1
+
+
+def test_windows_go_by_the_databases_clock(web: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose clock is wrong by hours begins and ends maintenance when the others do."""
+    now = timezone.now() + timedelta(hours=5)
+    monkeypatch.setattr(commands, "db_now", lambda: now)
+    window = commands.start_maintenance(web.host, now + timedelta(hours=1))
+    assert window.starts_at == now
+    with pytest.raises(commands.Refused, match="is over already"):
+        commands.pause(web.host, now - timedelta(hours=1))
+    commands.end_maintenance(window)
+    assert window.ends_at == now
+
+
+@pytest.mark.parametrize("name", ["web", "w" * 200])
+def test_containers_of_one_name_get_windows_of_their_own(name: str) -> None:
+    """Two hosts have them, and a window's name is cut to its length: both begin in the same second."""
+    until = timezone.now() + timedelta(hours=1)
+    with time_machine.travel(timezone.now(), tick=False):
+        for host in ("h1", "h2"):
+            commands.start_maintenance(make_container(name, host), until)
+    assert MaintenanceWindow.objects.count() == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from healing.models import Attempt, FailureRecord, Heartbeat, PutOff
+from healing.models import Attempt, FailureRecord, Heartbeat, Host, PutOff
 from healing.retention import prune
 from healing.store import overload
 from notifications.models import ActiveAlert, DigestRun, GroupMessage, Notification, Silence
@@ -126,3 +126,15 @@ def test_what_fires_stays_whatever_its_age() -> None:
     }
     assert list(Notification.objects.all()) == [fires]
     assert not GroupMessage.objects.exists()
+
+
+def test_an_incident_that_is_not_over_stays_whole() -> None:
+    """Its alert ends when none of its containers is in quarantine any more, which only its records can tell."""
+    first = make_failure(make_container(health={"lifecycle": "quarantined"}))
+    member = make_failure(make_container("a"), parent=first)
+    make_failure(make_container("b"))
+    Host.objects.update(breaker_incident=first)
+    assert prune(LATER, keep_days=50)["failure_records"] == 1
+    assert set(FailureRecord.objects.all()) == {first, member}
+    Host.objects.update(breaker_incident=None)
+    assert prune(LATER, keep_days=50)["failure_records"] == 2

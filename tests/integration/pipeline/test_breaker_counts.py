@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +12,9 @@ from django.utils import timezone
 from healing import commands
 from healing.core.breaker import CALM, BreakerMode
 from healing.effective import config_book, forget_book
-from healing.models import Container, Dependency, FailureRecord, Host, SystemState
+from healing.models import Container, Dependency, FailureRecord, HealthStatus, Host, SystemState
 from healing.pipeline import breaking
+from healing.store import breakers
 from notifications.models import Notification
 from tests.integration.asking.rows import make_container, make_failure
 
@@ -221,3 +222,91 @@ def test_the_fleets_mode_holds_every_host() -> None:
     hold = breaking.hold(Host.objects.get(name="h1"), system, NOW)
     assert hold is not None
     assert hold.reason.startswith("breaker of the fleet: ")
+
+
+def end_storm(
+    failures: list[FailureRecord], seconds: float, *, quarantined: Sequence[FailureRecord] = ()
+) -> None:
+    """Close these failures, some of them in quarantine, and let the breaker close."""
+    ended = FailureRecord.objects.filter(pk__in=[each.pk for each in failures])
+    ended.update(resolved_at=NOW + timedelta(seconds=seconds), action_result="success", stage="closed")
+    ids = [each.container_id for each in quarantined]
+    HealthStatus.objects.filter(pk__in=ids).update(lifecycle="quarantined")
+    look(seconds)
+    look(seconds + CALM.total_seconds() + 1)
+    look(seconds + CALM.total_seconds() + 2)
+
+
+def test_a_second_storm_keeps_what_the_first_has_left() -> None:
+    """It is not over before the containers of both are out of quarantine: their own pages were not sent."""
+    containers = running(8)
+    first = failing(containers[:5])
+    look()
+    end_storm(first, 10, quarantined=first[:1])
+    assert pages()[-1] == "1 container of host h1 stays quarantined"
+    second = failing(containers[4:], detected_at=NOW + timedelta(seconds=200))
+    look(200)
+    assert is_open()
+    end_storm(second, 210)
+    assert pages()[-1] == "1 container of host h1 stays quarantined"
+    HealthStatus.objects.update(lifecycle="running")
+    look(400)
+    assert pages()[-1] == "The storm on host h1 is over"
+    assert [row.kind for row in Notification.objects.all()].count("resolved") == 1
+
+
+def test_a_hosts_own_incident_goes_on_within_the_fleets() -> None:
+    """A host with containers left in quarantine is told of by itself until they are out, and is the fleet's as well."""
+    left = failing(running(4))
+    look()
+    end_storm(left, 10, quarantined=left[:1])
+    own = Host.objects.get(name="h1").breaker_incident
+    again = failing(
+        [*(each.container for each in left[1:]), *running(4, "h2")],
+        detected_at=NOW + timedelta(seconds=200),
+    )
+    look(200)
+    look(201)
+    host, system = Host.objects.get(name="h1"), SystemState.objects.get()
+    assert host.breaker_incident == own
+    assert own is not None
+    assert system.breaker_incident is not None
+    assert breakers.belongs(own.pk, {system.breaker_incident_id})
+    end_storm(again, 210)
+    HealthStatus.objects.update(lifecycle="running")
+    look(400)
+    look(401)
+    over = {row.alert_key for row in Notification.objects.filter(kind="resolved")}
+    assert over == {row.alert_key for row in Notification.objects.filter(kind="firing")}
+
+
+def test_an_incident_has_all_that_belongs_to_it_however_far_away() -> None:
+    """Who is silenced as part of a storm is also in its lists: the host's within the fleet's, and who waits within that."""
+    containers = running(4)
+    fleets, hosts, dependency, dependant = failing(containers)
+    for child, parent in ((hosts, fleets), (dependency, hosts), (dependant, dependency)):
+        FailureRecord.objects.filter(pk=child.pk).update(parent=parent)
+    other = make_failure(make_container("other", "h2"))
+    HealthStatus.objects.filter(pk=dependant.container_id).update(lifecycle="quarantined")
+    assert set(breakers.members(fleets.pk)) == {fleets, hosts, dependency, dependant}
+    assert all(breakers.belongs(each.pk, {fleets.pk}) for each in breakers.members(fleets.pk))
+    assert not breakers.belongs(other.pk, {fleets.pk})
+    assert breakers.quarantined(fleets.pk) == ["h1-3"]
+    FailureRecord.objects.filter(pk=fleets.pk).update(parent=dependant)
+    assert breakers.members(fleets.pk).count() == 4, "a ring has an end"
+
+
+def test_an_approval_is_for_one_opening_of_a_breaker() -> None:
+    """One that comes when the breaker has closed is refused, and none stands for the next storm."""
+    failing(running(4)[:3])
+    Host.objects.update(breaker_mode=BreakerMode.APPROVAL)
+    look()
+    read_before = Host.objects.get()
+    Host.objects.update(breaker_since=None)
+    with pytest.raises(commands.Refused, match="has closed meanwhile"):
+        commands.approve_breaker(read_before, timezone.now() + timedelta(hours=1))
+    assert Host.objects.get().approved_until is None
+    Host.objects.update(approved_until=NOW + timedelta(hours=1))
+    look(1)
+    assert is_open()
+    assert Host.objects.get().approved_until is None

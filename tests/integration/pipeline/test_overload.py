@@ -23,8 +23,10 @@ from healing.core.types import FailureType, Snapshot
 from healing.effective import forget_book
 from healing.engines.fake import FakeEngine, fake_engine
 from healing.models import Attempt, CheckShard, Container, FailureRecord, Host, Overload, PutOff, Trouble
+from healing.pipeline import overload
 from healing.registration.engine import parse_selection, register_from_engine
 from healing.store import clock, heals
+from notifications import direct
 from notifications.channels import fake as fake_channel
 from notifications.models import Channel, Notification
 from tests.integration.loop.timeline import BEGIN, Timeline
@@ -180,6 +182,33 @@ def test_the_end_of_an_overload(worker: Worker) -> None:
     assert not CheckShard.objects.filter(is_cut_short=True).exists()
     ids = {message.id for message in fake_channel.sent()}
     assert {str(pk) for pk in Notification.objects.filter(state="sent").values_list("pk", flat=True)} == ids
+
+
+class Killed(BaseException):
+    """The end of a process, as a signal makes it."""
+
+
+@pytest.mark.parametrize("level", [Level.DEFAULT, Level.NONE])
+def test_what_a_killed_process_was_to_tell_is_told_by_the_outbox(
+    db: None, monkeypatch: pytest.MonkeyPatch, level: Level
+) -> None:
+    """That it is told is noted together with the message itself, which nobody else would write."""
+    now = timezone.now()
+    told_at = None if level else now
+    row = Overload.objects.create(queue="", level=level, told_at=told_at, measured_at=now, late_since=now)
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(direct, "_send", die)
+    with pytest.raises(Killed):
+        overload.tell([row], now)
+    message = Notification.objects.get(alert_key__startswith="self:overload:")
+    assert message.kind == ("firing" if level else "resolved")
+    assert message.state == "pending"
+    assert message.route_at is not None
+    row.refresh_from_db()
+    assert bool(row.told_at) == bool(level)
 
 
 @pytest.mark.parametrize("worker", [["default"] * 20], indirect=True)
