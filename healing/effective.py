@@ -37,7 +37,7 @@ class ConfigBook:
     """All configuration at one revision. Reads of containers that were asked for before cost nothing."""
 
     def __init__(self, state: SystemState) -> None:
-        self.revision = state.config_revision
+        self.revision = Container.known_revision = state.config_revision
         self.system = state
         """As it was read last: the fleet's breaker moves without a new revision."""
         self._profiles = {config.pk: config for config in HealingConfig.objects.all()}
@@ -74,7 +74,7 @@ class ConfigBook:
         found = self._effective.get(container.pk)
         if found is None:
             found = self._resolve(container)
-            if container.pk is not None:
+            if self._is_of_now(container):
                 self._effective[container.pk] = found
         return found
 
@@ -101,8 +101,13 @@ class ConfigBook:
             shortest = self._shortest_interval(container.host_id)
             specs = self._probe_specs(container).values()
             found = tuple(spec.no_oftener_than(shortest) for spec in specs)
-            self._specs[container.pk] = found
+            if self._is_of_now(container):
+                self._specs[container.pk] = found
         return found
+
+    def _is_of_now(self, container: Container) -> bool:
+        """Whether the row was read after this book: one of before may have labels that no longer stand."""
+        return container.read_at_revision >= self.revision
 
     def _shortest_interval(self, host_id: int) -> float:
         """What ceilings allow: who may label a container must not have it asked oftener by a probe than by checks."""

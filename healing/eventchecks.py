@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
@@ -36,15 +37,15 @@ class EventChecks:
         self._lock = threading.Lock()
         self._pool.submit(self._warm_up)
 
-    def check(self, container: Container) -> None:
-        """Have a container checked at once; returns before it is."""
+    def check(self, container: Container, event_at: datetime) -> None:
+        """Have a container checked at once, as an event of that time asks; returns before it is."""
         if self._take(container.host_id):
             try:
-                self._pool.submit(self._run, container)
+                self._pool.submit(self._run, container, event_at)
                 return
             except RuntimeError:  # the pool is shut down
                 self._give_back(container.host_id)
-        check_now([container.pk], by_event=True, with_probes=False)
+        check_now([container.pk], by_event=True, event_at=event_at, with_probes=False)
 
     def stop(self) -> None:
         """Begin no more checks; returns at once."""
@@ -59,11 +60,12 @@ class EventChecks:
         except Exception as error:
             logger.debug("not warmed up: %s", error, extra={"action": "warm_up_failed"})
 
-    def _run(self, container: Container) -> None:
+    def _run(self, container: Container, event_at: datetime) -> None:
         try:
             close_old_connections()
             queue = "" if settings.EMBEDDED else container.host.queue
-            for following in check.check_some(container.host_id, [container.pk], by_event=True):
+            found = check.check_some(container.host_id, [container.pk], by_event=True, event_at=event_at)
+            for following in found:
                 send_next(following, early=True, queue=queue)
         except (DatabaseError, InterfaceError) as error:
             refusals.note(error)

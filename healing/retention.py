@@ -9,10 +9,24 @@ from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
-from healing.models import DeadLetter, FailureRecord, Heartbeat, MaintenanceWindow, PutOff, Recurrence
-from healing.pipeline import deadletters
+from healing.core.dependencies import Origin
+from healing.core.types import Lifecycle
+from healing.models import (
+    Container,
+    DeadLetter,
+    Dependency,
+    FailureRecord,
+    Heartbeat,
+    MaintenanceWindow,
+    PutOff,
+    Recurrence,
+    Trouble,
+)
+from healing.observer import DOWN
+from healing.pipeline import deadletters, liveness
+from healing.registration.adoption import wanted
 from healing.store import breakers
 from notifications import retention as notifications
 
@@ -32,7 +46,8 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
     """Delete what ended more than `keep_days` ago, `batch` rows at a time; return how many rows of each kind.
 
     Open failures, alerts that fire and unsent notifications are never deleted, nor are closed failures whose restarts may still count against a budget, or whose incident is not over. What
-    automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day.
+    automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day. Containers
+    that their engine no longer has go when no history of theirs is left.
     """
     if keep_days < 1 or batch < 1:
         raise ValueError(f"keep_days ({keep_days}) and batch ({batch}) must be whole numbers from 1 up")
@@ -42,6 +57,8 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
         + _delete(DeadLetter.objects.filter(pk__lte=deadletters.newest_but(deadletters.KEPT)), batch),
         "checks_put_off": _delete(PutOff.objects.filter(hour__lt=cutoff), batch),
         "failure_records": _delete(_ended_failures(now, cutoff), batch),
+        "containers": _delete(_gone_containers(cutoff), batch),
+        "troubles": _delete(_ended_troubles(cutoff), batch),
         "maintenance_windows": _delete(
             MaintenanceWindow.objects.filter(recurrence=Recurrence.ONCE, ends_at__lt=cutoff), batch
         ),
@@ -59,6 +76,32 @@ def _ended_failures(now: datetime, cutoff: datetime) -> QuerySet[FailureRecord]:
     own = Q(parent=None) | Q(is_found=True)
     old = FailureRecord.objects.filter(own, resolved_at__lt=cutoff).exclude(pk__in=breakers.of_incidents())
     return old.exclude(attempts__intent_at__gte=now - timedelta(days=_BUDGET_DAYS))
+
+
+def _ended_troubles(cutoff: datetime) -> QuerySet[Trouble]:
+    """Those of the database are counted: the ids of their alerts are made of their number."""
+    return Trouble.objects.filter(resolved_at__lt=cutoff).exclude(key=f"{DOWN}{liveness.DATABASE}")
+
+
+def _gone_containers(cutoff: datetime) -> QuerySet[Container]:
+    """Those that have left nothing that a person wrote, and that would be registered again by themselves."""
+    rows = Container.objects.filter(
+        Q(paused_until=None) | Q(paused_until__lt=cutoff),
+        Q(tenant=None) | Q(tenant=F("host__tenant")),
+        health__lifecycle=Lifecycle.GONE,
+        health__last_check_time__lt=cutoff,
+        created_at__lt=cutoff,
+        config=None,
+        dry_run=False,
+        probes=None,
+        failures=None,
+        attempts=None,
+    )
+    written = Dependency.objects.filter(origin__in=(Origin.MANUAL, Origin.BOTH))
+    rows = rows.exclude(pk__in=MaintenanceWindow.objects.exclude(container=None).values("container"))
+    rows = rows.exclude(pk__in=written.values("dependant")).exclude(pk__in=written.values("dependency"))
+    gone = [row.pk for row in rows.select_related("host") if wanted(row.host, row.labels) is not None]
+    return Container.objects.filter(pk__in=gone)
 
 
 def _delete(rows: QuerySet[Any], batch: int) -> int:

@@ -138,13 +138,19 @@ def check_containers(
     by_event: bool = False,
     with_probes: bool = False,
     counted: int = 0,
+    event_at: str | None = None,
 ) -> None:
-    """Check a shard's due containers, or these containers now, after `counted` failures in a row."""
+    """Check a shard's due containers, or these now, after `counted` failures in a row, or as an event of that time asks."""
     worker_signs.serve(_queue_here())
     if container_ids is not None:
         _pass_on(
             check.check_some(
-                host_id, container_ids, by_event=by_event, with_probes=with_probes, counted=counted
+                host_id,
+                container_ids,
+                by_event=by_event,
+                with_probes=with_probes,
+                counted=counted,
+                event_at=datetime.fromisoformat(event_at) if event_at else None,
             )
         )
         return
@@ -269,8 +275,18 @@ def _run(stage: Stage, failure_id: int, *, early: bool = False) -> None:
         send_next(each)
 
 
-def check_now(container_ids: Sequence[int], *, by_event: bool = False, with_probes: bool = True) -> None:
-    """Hint: check these containers at once, one task for each host."""
+def check_now(
+    container_ids: Sequence[int],
+    *,
+    by_event: bool = False,
+    event_at: datetime | None = None,
+    with_probes: bool = True,
+) -> None:
+    """Hint: check these containers at once, one task for each host.
+
+    What an event of `event_at` asks for is found by the next sweep as well, and expires.
+    """
+    extra = {"event_at": event_at.isoformat()} if event_at is not None else {}
     by_host: dict[tuple[int, str], list[int]] = {}
     ranks: dict[int, int] = {}
     rows = Container.objects.filter(pk__in=container_ids)
@@ -283,8 +299,10 @@ def check_now(container_ids: Sequence[int], *, by_event: bool = False, with_prob
             check_containers,
             host_id,
             queue=near(HEAL if by_event else CHECKS, name),
+            expires=HINT_EXPIRES if by_event else None,
             container_ids=ids,
             by_event=by_event,
             with_probes=with_probes,
             priority=ranks[host_id],
+            **extra,
         )

@@ -44,15 +44,18 @@ FIRST_ASK, LONGEST_ASK = 0.1, 3.0
 """Pauses until the database is asked again, in seconds; in between an eighth of the time for which it has been away."""
 
 
-def _check_by_broker(container: Container) -> None:
-    check_now([container.pk], by_event=True, with_probes=False)
+def _check_by_broker(container: Container, event_at: datetime) -> None:
+    check_now([container.pk], by_event=True, event_at=event_at, with_probes=False)
 
 
 class HostWatcher:
     """The event stream of one host. `connected` while it is held."""
 
-    def __init__(self, host: Host, check: Callable[[Container], None] | None = None) -> None:
-        """`check` has a container checked at once, without waiting for it; by default through the broker."""
+    def __init__(self, host: Host, check: Callable[[Container, datetime], None] | None = None) -> None:
+        """`check` has a container checked at once as an event of that time asks, without waiting for it.
+
+        By default through the broker.
+        """
         self.host_id = host.pk
         self._check = check or _check_by_broker
         self.name = host.name
@@ -66,6 +69,8 @@ class HostWatcher:
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
         self._since: datetime | None = None
+        self._connected_at: datetime | None = None
+        self._kept: KeptStream | None = None
         self._forget = False
         self._away_since: float | None = None
         self._behind: int | None = None
@@ -80,6 +85,12 @@ class HostWatcher:
     def since(self) -> datetime | None:
         """Since when events have been seen without a gap."""
         return self._since
+
+    def is_in_step(self, now: datetime) -> bool:
+        """Whether all that the engine has told is worked off; not before what it tells of the past has had time to come."""
+        if self._kept is None or self._connected_at is None or now - self._connected_at < hosts.UNDER_WAY:
+            return False
+        return self.connected.is_set() and not self._kept.waiting
 
     def start(self) -> None:
         self._thread.start()
@@ -118,35 +129,49 @@ class HostWatcher:
     def _hold_stream(self) -> bool:
         """Follow the stream until it breaks; True where it had been connected."""
         host = Host.objects.get(pk=self.host_id)
-        self._away_since = self._behind = None
+        self._away_since = self._behind = self._kept = None
         if self._forget:
             self._believe_cursor(host)
             self._forget = False
+        asked_at, engine = db_now(), None
         try:
             self._engine = engine = open_engine(self.config)
             info, latency = introduced(engine)
+            since = self._begin(host, engine, info.version, latency)
+            return self._hold(host, engine, since)
         except (PluginError, ConfigError) as error:
-            host_stage.lost(host, str(error), db_now())
+            if not self._stop.is_set():
+                host_stage.lost(host, str(error), db_now(), asked_at=asked_at)
             return False
+        finally:
+            if engine is not None:
+                engine.close()
+
+    def _hold(self, host: Host, engine: Engine, since: datetime) -> bool:
+        """Follow the events until their stream breaks; False where the engine, which answers otherwise, refuses them."""
         kept: KeptStream | None = None
         try:
-            since = self._begin(host, engine, info.version, latency)
             events = engine.events(since, IDLE_TIMEOUT)
             if self._stop.is_set():
                 # Told to stop while connecting: this stream is one that `stop` could not close.
                 return True
+            self._connected_at = db_now()
             kept = KeptStream(events, since, self.name).start()
             self._follow(host, engine, kept)
         except EngineUnreachable as error:
             self.connected.clear()
             if not self._stop.is_set():
                 self._broken(host, str(error), kept.ended_ago if kept is not None else 0.0)
-        finally:
-            engine.close()
+        except PluginError as error:
+            self.connected.clear()
+            hosts.beat(self.sign, db_now() - hosts.WATCHER_MISSED)
+            logger.warning("events: %s", error, extra={"action": "watch_refused", "host": self.name})
+            return False
         return True
 
     def _follow(self, host: Host, engine: Engine, kept: KeptStream) -> None:
         """Work off what comes, until the stream ends."""
+        self._kept = kept
         while not self._stop.is_set():
             try:
                 if self._behind == 0:
@@ -217,9 +242,14 @@ class HostWatcher:
         logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
 
     def _begin(self, host: Host, engine: Engine, version: str, latency: float | None = None) -> datetime:
-        """Connected: register what is new, have all looked at after the replay. From when on events are to be asked for."""
+        """Connected: register what is new, have all looked at after the replay. From when on events are to be asked for.
+
+        An engine that does not list its containers is not back. Raise what it raises.
+        """
         now = db_now()
-        host_stage.back(host, now)
+        register_wanted(host, engine)
+        self._connected_at = db_now()
+        host_stage.back(host, self._connected_at)
         self._memory, self._comeback = StreamMemory(), Comeback(engine, now)
         self._kept_since = host.stream_since
         since = self._cursor or now
@@ -228,16 +258,16 @@ class HostWatcher:
             stream_since=now, version=version[:100], last_seen=now, latency=latency, latency_at=now
         )
         host.stream_since = self._since = now
-        hosts.beat(self.sign, now)
+        hosts.beat(self.sign, self._connected_at)
         self.connected.set()
-        register_wanted(host, engine)
-        statuses.look_soon(host.pk, now + RELIST_IN)
-        hosts.sooner(host.pk, now + RELIST_IN)
+        statuses.look_soon(host.pk, self._connected_at + RELIST_IN)
+        hosts.sooner(host.pk, self._connected_at + RELIST_IN)
         logger.info("watching events", extra={"action": "watch_connected", "host": self.name})
         return since
 
     def _broken(self, host: Host, error: str, ended_ago: float) -> None:
         """The stream has ended. Is the engine gone, and did it stop its containers as it went?"""
+        asked_at = db_now()
         try:
             probe = open_engine(replace(self.config, timeout=2.0))
             probe.info()
@@ -249,7 +279,7 @@ class HostWatcher:
         began = shutdown_began(self._memory, now - timedelta(seconds=ended_ago))
         if began is not None and statuses.any_spared(host.pk):
             began = None
-        host_stage.lost(host, error, now, killed_since=began)
+        host_stage.lost(host, error, now, killed_since=began, asked_at=asked_at)
 
     def _take(self, host: Host, engine: Engine, event: Event) -> None:
         """One event: marks first, then the hint, so that the check finds them."""
@@ -270,13 +300,13 @@ class HostWatcher:
         else:
             mark(container, event, self._comeback)
             if event.kind in HINTS and container.monitored and not is_our_doing(container, event):
-                self._check(container)
+                self._check(container, event.at)
         self._save_cursor(host, event.at)
 
     def _register(self, host: Host, engine: Engine, event: Event) -> None:
         container = register_started(host, engine, event)
         if container is not None:
-            self._check(container)
+            self._check(container, event.at)
 
     def _save_cursor(self, host: Host, at: datetime) -> None:
         self._cursor = at
@@ -287,7 +317,8 @@ class HostWatcher:
     def show_alive(self, now: datetime) -> None:
         """Show that the stream is held. A call that got no answer has not broken it: since when still stands."""
         if self.connected.is_set():
-            hosts.beat(self.sign, now)
+            in_step = self.is_in_step(now)
+            hosts.beat_watchers([] if in_step else [self.sign], [self.sign] if in_step else [], now)
             hosts.stream_stands(self.host_id, self.since)
 
     def flush_cursor(self) -> None:

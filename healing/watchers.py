@@ -68,7 +68,10 @@ class Supervisor:
         held = {pk: watcher for pk, watcher in self._watchers.items() if watcher.connected.is_set()}
         if not held:
             return
-        hosts.beat_all([watcher.sign for watcher in held.values()], db_now())
+        now = db_now()
+        in_step = {watcher.sign for watcher in held.values() if watcher.is_in_step(now)}
+        behind = {watcher.sign for watcher in held.values()} - in_step
+        hosts.beat_watchers(sorted(behind), sorted(in_step), now)
         for pk in hosts.without_stream(list(held)):
             hosts.stream_stands(pk, held[pk].since)
 

@@ -17,6 +17,8 @@ REPLAY = 3.0
 """Seconds after which a watcher that has connected has taken in what happened before, as far as the engine still knows it."""
 SHUTDOWN_LASTS = 30.0
 """An engine that shuts down has stopped its containers by then (its default is 15 s)."""
+PATIENCE = 60.0
+"""Seconds for which the events of an exit are waited for, where the watcher is behind with them."""
 CLOCKS_APART = 5.0
 """An exit that lies farther in our future is not fresh: the engine's clock is wrong, and waiting would not end."""
 
@@ -42,11 +44,24 @@ def judge_exited(
     nobody_knows = not was_seen and status.lifecycle is not Lifecycle.NEW
     if not config.always_running and is_finished(snapshot) and not nobody_knows:
         return Finding(NO_VERDICT, Lifecycle.FINISHED, "finished: " + meaning(0))
+    waits = _untold_for(seen, ended, now)
+    if waits is not None and not known and (was_seen or nobody_knows):
+        if -CLOCKS_APART < waits < PATIENCE:
+            text = "stopped; the engine's events of that time are not worked off yet"
+            return _wait_exited(text, now + timedelta(seconds=EVENT_SLACK), now)
+        was_seen = was_seen and waits < PATIENCE
     if was_seen and ended is not None:
         return _judge_seen_exit(seen, snapshot, ended, now)
     if known:
         return _stopped(snapshot, "")
     return _judge_found_stopped(status, seen, snapshot, config, now)
+
+
+def _untold_for(seen: Seen, ended: datetime | None, now: datetime) -> float | None:
+    """Seconds since an exit of which the engine's events, a stop signal above all, may still wait to be worked off."""
+    if ended is None or seen.events_until is None or ended <= seen.events_until:
+        return None
+    return (now - ended).total_seconds()
 
 
 def _ended_meanwhile(snapshot: Snapshot, interrupted_at: datetime, config: Config) -> bool:

@@ -38,7 +38,8 @@ class Seen:
     """One look at a container.
 
     `snapshot` is None where the engine has no such container. `unknown` says why nothing could be seen; then nothing
-    else counts. `stream_since`: the engine's events are known without a gap since then. `grace_until`: until then
+    else counts. `stream_since`: the engine's events are known without a gap since then. `events_until`: those until then
+    are worked off, and others may still wait; None where there is nothing to wait for. `grace_until`: until then
     stopped containers are left to an engine that has just come back. `by_event`: an engine event asked for this look.
     `partial`: our own probes were not asked, so that nothing bad seen is not yet good. `counted`: so many failures in
     a row were seen before this look, by a loop that writes nothing.
@@ -48,6 +49,7 @@ class Seen:
     probes: tuple[ProbeResult, ...] = ()
     unknown: str = ""
     stream_since: datetime | None = None
+    events_until: datetime | None = None
     grace_until: datetime | None = None
     by_event: bool = False
     partial: bool = False

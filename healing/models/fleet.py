@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
+from typing import Any, ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -252,9 +254,22 @@ class Container(Scope):
     is_swarm_task = models.BooleanField(default=False, editable=False)
     registered_by = models.CharField(max_length=200, blank=True, editable=False)
 
+    known_revision: ClassVar[int] = -1
+    """Of the configuration, the revision that this process knows by now."""
+    read_at_revision = -1
+    """The one that it knew when it read this row: what the row says is no older."""
+
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["host", "name"], name="container_identity")]
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **newer: Any
+    ) -> Self:
+        row = super().from_db(db, field_names, values, **newer)
+        row.read_at_revision = Container.known_revision
+        return row

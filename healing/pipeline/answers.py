@@ -35,7 +35,7 @@ def withdrawn(failure: FailureRecord, attempt: Attempt, reason: str) -> Next:
         if reason == STARTED:
             until = _verify_until(failure, now)
             _end(attempt, AttemptState.VERIFYING, outcome=reason, answered_at=now, verify_until=until)
-            heals.move(failure, Stage.VERIFY, now)
+            heals.move(failure, Stage.VERIFY, now, reason=attempt.reason)
             return Next(Stage.VERIFY, failure.pk, failure.priority)
         _end(attempt, AttemptState.WITHDRAWN, outcome=reason, called_at=None, ended_at=now)
         heals.move(failure, Stage.DIAGNOSE, now, reason=reason)
@@ -63,7 +63,7 @@ def answered(
         can_be_asked = bool(snapshot.health_command.argv or book.probes(failure.container))
         look_in = _first_look_in(failure) if can_be_asked else FIRST_LOOK
         _tell(failure, attempt, config, until)
-        heals.move(failure, Stage.VERIFY, now + timedelta(seconds=look_in))
+        heals.move(failure, Stage.VERIFY, now + timedelta(seconds=look_in), reason=attempt.reason)
     return Next(Stage.VERIFY, failure.pk, failure.priority) if not look_in else None
 
 
@@ -129,7 +129,7 @@ def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
             statuses.count_restart(failure.container, now)
             if snapshot is not None:
                 _tell(failure, attempt, config_book().config(failure.container), until)
-            heals.move(failure, Stage.VERIFY, now, lost_claims=lost)
+            heals.move(failure, Stage.VERIFY, now, lost_claims=lost, reason=attempt.reason)
         return Next(Stage.VERIFY, failure.pk, failure.priority)
     outcome = "its worker went silent before the engine started it"
     with transaction.atomic():

@@ -119,9 +119,11 @@ def standing_of(case: Case, now: datetime) -> Standing:
     container = case.failure.container
     host = container.host
     probed = bool(case.book.probes(container))
+    watched = hosts.Watched() if case.snapshot.is_running else hosts.watched(host, now)
     seen = Seen(
         case.snapshot,
-        stream_since=None if case.snapshot.is_running else hosts.watched_since(host, now),
+        stream_since=watched.since,
+        events_until=watched.until,
         grace_until=host.grace_until,
         by_event=True,
         partial=probed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError
 from healing.core.cadence import with_sweep
 from healing.core.config import Config
 from healing.core.detect import detect
-from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable
+from healing.core.errors import ConfigError, PluginError
 from healing.core.ports import Engine
 from healing.core.status import Detection, Seen
 from healing.core.types import Health, Lifecycle, ProbeResult
@@ -43,8 +43,14 @@ def check_some(
     by_event: bool,
     with_probes: bool = False,
     counted: int = 0,
+    before_each: Callable[[], None] | None = None,
+    event_at: datetime | None = None,
 ) -> list[Next]:
-    """Check these containers now, due or not. `counted` failures in a row of each went before."""
+    """Check these containers now, due or not. `counted` failures in a row of each went before.
+
+    `before_each` of them is inspected that is called; what it raises is raised. `event_at`: the time of the event that
+    asked for it; without that, nothing that an event tells can still be on its way.
+    """
     logger.debug("check begins", extra={"action": "check_begins", "containers": list(container_ids)})
     rows = [row for row in statuses.of_containers(container_ids) if row.container.host_id == host_id]
     if not rows or not rows[0].container.host.enabled:
@@ -54,11 +60,15 @@ def check_some(
     rows = [row for row in rows if not _is_paused(row, book, now)]
     try:
         engine = engine_of(host)
-        seen = look_at(engine, host, rows, book, by_event=by_event, with_probes=with_probes)
+        seen = look_at(
+            engine, host, rows, book, by_event=by_event, with_probes=with_probes, before_each=before_each
+        )
         seen = {pk: replace(look, counted=counted) for pk, look in seen.items()} if counted else seen
-    except (EngineUnreachable, EngineRefused, ConfigError) as error:
-        host_stage.lost(host, str(error), db_now())
+    except (PluginError, ConfigError) as error:
+        host_stage.lost(host, str(error), db_now(), asked_at=now)
         return []
+    if by_event:
+        seen = {pk: _told_until(look, event_at) for pk, look in seen.items()}
     return _judge_all(host, rows, seen, book, now)
 
 
@@ -77,10 +87,17 @@ def look_and_judge(
     rows = statuses.of_containers(container_ids)
     try:
         seen = look_at(engine, host, rows, book, probed=probed)
-    except (EngineUnreachable, EngineRefused) as error:
-        host_stage.lost(host, str(error), db_now())
+    except PluginError as error:
+        host_stage.lost(host, str(error), db_now(), asked_at=began)
         return None
     return _judge_all(host, rows, seen, book, began)
+
+
+def _told_until(look: Seen, event_at: datetime | None) -> Seen:
+    """What was looked at because of an event: all before that is worked off."""
+    if event_at is None or look.events_until is None:
+        return replace(look, events_until=None)
+    return replace(look, events_until=max(look.events_until, event_at))
 
 
 def _is_paused(row: HealthStatus, book: ConfigBook, now: datetime) -> bool:
@@ -131,6 +148,7 @@ def _judge(
     """One container: detect and write, in one transaction; a verdict about an older row is dropped."""
     effective = book.effective(row.container)
     now = db_now()
+    began = min(began, now)  # the clock may have been set back since
     before = statuses.to_core(row)
     detection = detect(before, look, effective.config, now)
     status = heals.without_our_stop(row.pk, before, detection.status)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from healing.models import Overload
 from healing.pipeline import breaking, overload
-from healing.store import heals, hosts
+from healing.store import heals, hosts, setback
 from healing.store.clock import db_now
 from healing.store.heals import Next
 
@@ -28,6 +28,6 @@ def tick(unserved: Collection[str] = ()) -> Work:
     """One tick of beat; `unserved` are names of host queues whose heals nobody takes. Two ticks at once do nothing twice: shards are claimed here, heals by their stages."""
     now = db_now()
     breaking.evaluate(now)
-    hosts.beat("beat", now)
+    setback.beat(now)
     news = overload.measure(now)
     return Work(shards=hosts.claim_due_shards(now), heals=heals.due(now, unserved=unserved), news=news)

@@ -96,17 +96,18 @@ def confirm_back(host: Host) -> None:
 def confirm_inspects(engine: Engine, container_ids: Iterable[str]) -> None:
     """Whether an engine that was away inspects one of its first containers. Raise what the last of them raised, where not.
 
-    One that lists and does not inspect would otherwise be back, and lost again, with each sweep.
+    One that lists and does not inspect would otherwise be back, and lost again, with each sweep. That a container cannot
+    be inspected is an answer.
     """
     silent: PluginError | None = None
     for container_id in islice(container_ids, TRIED):
         try:
             engine.inspect(container_id)
             return
-        except ContainerNotFound:
-            return
         except (EngineUnreachable, EngineRefused) as error:
             silent = error
+        except PluginError:
+            return
     if silent is not None:
         raise silent
 

@@ -10,6 +10,7 @@ from healing.models import Container, Host
 from healing.pipeline.comeback import Comeback
 from healing.registration.adoption import stable_name
 from healing.store import heals, statuses
+from healing.store.clock import db_now
 from healing.store.durability import settles_now
 
 
@@ -44,4 +45,4 @@ def is_our_doing(container: Container, event: Event) -> bool:
 def _is_somebodys_stop(container: Container, event: Event) -> bool:
     if event.container_id != container.engine_id or not is_stop_signal(event.signal, container.stop_signal):
         return False
-    return not heals.our_call_covers(container.pk, event.at)
+    return not heals.is_our_stop(container.pk, event.at, db_now())

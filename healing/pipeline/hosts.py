@@ -15,17 +15,27 @@ from healing.store import hosts, statuses
 logger = logging.getLogger(__name__)
 
 
-def lost(host: Host, error: str, now: datetime, *, killed_since: datetime | None = None) -> None:
+def lost(
+    host: Host,
+    error: str,
+    now: datetime,
+    *,
+    killed_since: datetime | None = None,
+    asked_at: datetime | None = None,
+) -> None:
     """The engine does not answer: unknown is not a failure. Told once; in maintenance not before its end.
 
     Where no other engine answers either, the fault may be ours: that is told instead.
 
-    `killed_since`: the engine was seen to shut down, and the stop signals from then on were its own.
+    `killed_since`: the engine was seen to shut down, and the stop signals from then on were its own. `asked_at`: since
+    when it has been asked in vain; who has had an answer since knows better.
     """
     with transaction.atomic():
-        first = hosts.became_down(host, error, now)
+        first = hosts.became_down(host, error, now, asked_at)
         if first or killed_since is not None:
             statuses.interrupt(host.pk, now, killed_since=killed_since)
+        if not first and not hosts.is_down(host):
+            return
         statuses.unknown(host.pk, f"could not look: {error}")
     if first or host.down_untold:
         _tell(host, error, now)

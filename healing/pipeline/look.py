@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -112,6 +112,7 @@ def look_at(
     by_event: bool = False,
     with_probes: bool = True,
     probed: Mapping[int, tuple[ProbeResult, ...]] | None = None,
+    before_each: Callable[[], None] | None = None,
 ) -> dict[int, Seen]:
     """Inspect each container and ask its probes. An engine that stops answering raises; one bad answer is `unknown`.
 
@@ -119,13 +120,13 @@ def look_at(
     `probed` has what probes have answered just before, which are not asked again.
     """
     rows = list(rows)
-    found = _inspect_all(engine, rows)
+    found = _inspect_all(engine, rows, before_each)
     snapshots = {pk: one for pk, one in found.items() if not isinstance(one, PluginError)}
     probed = probed or {}
     due = [row for row in rows if with_probes and row.pk not in probed]
     answers = {**probed, **probe_all(_probe_jobs(due, snapshots, book), engine)}
     at_rest = any(snapshot is None or not snapshot.is_running for snapshot in snapshots.values())
-    since = hosts.watched_since(host, db_now()) if at_rest else None
+    watched = hosts.watched(host, db_now()) if at_rest else hosts.Watched()
     seen = {pk: Seen(unknown=f"could not look: {e}") for pk, e in found.items() if isinstance(e, PluginError)}
     for row in rows:
         if row.pk not in snapshots:
@@ -134,7 +135,8 @@ def look_at(
         seen[row.pk] = Seen(
             snapshot=snapshot,
             probes=answers.get(row.pk, ()) if snapshot is not None and snapshot.is_running else (),
-            stream_since=since,
+            stream_since=watched.since,
+            events_until=watched.until,
             grace_until=host.grace_until,
             by_event=by_event,
             partial=not with_probes and bool(book.probes(row.container)),
@@ -142,11 +144,15 @@ def look_at(
     return seen
 
 
-def _inspect_all(engine: Engine, rows: Sequence[HealthStatus]) -> dict[int, Snapshot | PluginError | None]:
+def _inspect_all(
+    engine: Engine, rows: Sequence[HealthStatus], before_each: Callable[[], None] | None
+) -> dict[int, Snapshot | PluginError | None]:
     """Each container as inspected, None where the engine has none, or why it could not be. Raise where all is silent."""
     found: dict[int, Snapshot | PluginError | None] = {}
     silent = 0
     for row in rows:
+        if before_each is not None:
+            before_each()
         try:
             found[row.pk] = find(engine, row.container)
         except PluginError as error:
@@ -175,7 +181,7 @@ def _answers(engine: Engine) -> bool:
     """Whether the engine as a whole answers."""
     try:
         engine.list()
-    except (EngineUnreachable, EngineRefused):
+    except PluginError:
         return False
     return True
 

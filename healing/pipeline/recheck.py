@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from healing.core.errors import PluginError
@@ -11,13 +12,15 @@ from healing.pipeline import check
 from healing.pipeline.case import Case
 from healing.pipeline.dependencies import SETTLES, back_since, who_is_waited_for
 from healing.pipeline.engines import reachable
-from healing.store import dependencies
+from healing.store import dependencies, heals
 from healing.store.clock import db_now
 from healing.store.dependencies import NOTE
 from healing.store.heals import Next
 
 LOOKED_AT = 20
 """So many dependencies are looked at for one decision."""
+_ONE_LOOK = 30.0
+"""Seconds that one of these looks, and what follows from it, may take."""
 
 
 def look(case: Case) -> list[Next]:
@@ -33,7 +36,8 @@ def look(case: Case) -> list[Next]:
         return []
     host_id = failure.container.host_id
     fine = dependencies.seem_well([edge.dependency for edge in edges], host_id)
-    found = check.check_some(host_id, fine[:LOOKED_AT], by_event=False) if fine else []
+    keep = partial(heals.keep, failure, _ONE_LOOK)
+    found = check.check_some(host_id, fine[:LOOKED_AT], by_event=False, before_each=keep) if fine else []
     waiting, standing = who_is_waited_for(edges)
     noted = _noted(case, standing[waiting.dependency].name if waiting else "", db_now())
     others = {name: value for name, value in failure.details.items() if name != NOTE}
@@ -65,6 +69,7 @@ def _passes(case: Case, came_back: datetime, now: datetime) -> bool:
     try:
         engine = reachable(case.failure.container.host)
         timeout = min(command.timeout, case.config.check_timeout)
+        heals.keep(case.failure, timeout + _ONE_LOOK)
         return engine.exec(snapshot.id, command.argv, timeout).exit_code == 0
     except PluginError:
         return False

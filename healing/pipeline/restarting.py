@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
@@ -26,7 +27,7 @@ from healing.pipeline.engines import reachable
 from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.own_container import is_own_container
 from healing.pipeline.poison import set_aside
-from healing.store import heals
+from healing.store import clock, heals
 from healing.store.clock import db_now
 from healing.store.durability import settles_now
 from healing.store.heals import CALL_SLACK, Next
@@ -34,14 +35,33 @@ from healing.store.heals import CALL_SLACK, Next
 logger = logging.getLogger(__name__)
 
 LEASE_SLACK = 25.0
+LEASE_BEFORE_RECREATE = 60.0
+"""Each of the several inspections before it may last as long as the engine's answers may."""
 RETRY_IN = 5.0
 HELD_UP = timedelta(seconds=LEASE_SLACK - CALL_SLACK)
 """A worker that took longer from its commit to its call does not call: the lease would not outlast the engine's answer."""
+LONGEST_LOOK = HELD_UP + timedelta(seconds=10)
+"""So old, a look says too little about the moment of the call, however long the engine took to answer it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The container as the engine has shown it: asked, and answered, at these times of the steady clock."""
+
+    snapshot: Snapshot | None
+    asked: float
+    answered: float
+
+    def is_old(self) -> bool:
+        now = clock.steady()
+        since_answer = now - self.answered > HELD_UP.total_seconds()
+        return since_answer or now - self.asked > LONGEST_LOOK.total_seconds()
 
 
 def run(failure_id: int, stage: Stage = Stage.RESTART) -> Next | None:
     """Carry out the open attempt of a heal. At most one engine call is made for each attempt."""
-    failure = heals.claim(failure_id, stage, LEASE_SLACK)
+    lease = LEASE_BEFORE_RECREATE if stage is Stage.RECREATE else LEASE_SLACK
+    failure = heals.claim(failure_id, stage, lease)
     if failure is None or set_aside(failure):
         return None
     attempt = failure.attempts.order_by("-number").first()
@@ -52,20 +72,28 @@ def run(failure_id: int, stage: Stage = Stage.RESTART) -> Next | None:
         return None
     try:
         engine = reachable(failure.container.host)
-        snapshot = acting.find_now(engine, failure.container, attempt)
-        call = acting.prepare(engine, snapshot, failure.container, attempt, known_book())
+        look = _look(engine, failure, attempt)
+        call = acting.prepare(engine, look.snapshot, failure.container, attempt, known_book())
+        if look.is_old():
+            look = _look(engine, failure, attempt)
     except (PluginError, ConfigError) as error:
         heals.move(failure, stage, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}")
         return None
     if attempt.state == AttemptState.CALLED:
-        return answers.taken_over(failure, attempt, snapshot)
+        return answers.taken_over(failure, attempt, look.snapshot)
     guard.read_anew(failure)
-    return None if _was_left(failure, attempt) else _guarded(failure, attempt, engine, snapshot, call)
+    return None if _was_left(failure, attempt) else _guarded(failure, attempt, engine, look, call)
 
 
 def recreate(failure_id: int) -> Next | None:
     """The same for a container that is to be made anew."""
     return run(failure_id, Stage.RECREATE)
+
+
+def _look(engine: Engine, failure: FailureRecord, attempt: Attempt) -> _Look:
+    asked = clock.steady()
+    snapshot = acting.find_now(engine, failure.container, attempt)
+    return _Look(snapshot, asked, clock.steady())
 
 
 def _was_left(failure: FailureRecord, attempt: Attempt) -> bool:
@@ -76,8 +104,9 @@ def _was_left(failure: FailureRecord, attempt: Attempt) -> bool:
 
 
 def _guarded(
-    failure: FailureRecord, attempt: Attempt, engine: Engine, snapshot: Snapshot | None, call: acting.Call
+    failure: FailureRecord, attempt: Attempt, engine: Engine, look: _Look, call: acting.Call
 ) -> Next | None:
+    snapshot = look.snapshot
     why_not = guard.why_not(failure, attempt, snapshot, config_book())
     if why_not or snapshot is None:
         return answers.withdrawn(failure, attempt, why_not)
@@ -86,7 +115,11 @@ def _guarded(
         return None
     if why_not := call.why_not or guard.outdated(failure, attempt):
         return answers.withdrawn(failure, attempt, why_not)
-    return _call(failure, attempt, engine, snapshot, call)
+    if look.is_old():
+        stage = Stage(failure.stage)
+        heals.move(failure, stage, db_now(), reason="held up since the look at the container: it looks again")
+        return Next(stage, failure.pk, failure.priority)
+    return _call(failure, attempt, engine, look, snapshot, call)
 
 
 def _leave_to_another(failure: FailureRecord, attempt: Attempt) -> None:
@@ -110,7 +143,12 @@ def _leave_to_another(failure: FailureRecord, attempt: Attempt) -> None:
 
 
 def _call(
-    failure: FailureRecord, attempt: Attempt, engine: Engine, snapshot: Snapshot, call: acting.Call
+    failure: FailureRecord,
+    attempt: Attempt,
+    engine: Engine,
+    look: _Look,
+    snapshot: Snapshot,
+    call: acting.Call,
 ) -> Next | None:
     """Commit that the call is being made, make it, and write the answer under the same fence."""
     now = db_now()
@@ -123,7 +161,7 @@ def _call(
         )
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.CALLED, called_at=now)
     _log(failure, attempt)
-    if db_now() - now > HELD_UP:
+    if db_now() - now > HELD_UP or look.is_old():
         return answers.withdrawn(failure, attempt, "its worker was held up before the call")
     try:
         deadline = attempt.stop_timeout + CALL_SLACK

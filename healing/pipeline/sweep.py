@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from healing.core.cadence import LONGEST
-from healing.core.errors import ConfigError, EngineRefused, EngineUnreachable
+from healing.core.errors import ConfigError, PluginError
 from healing.core.ports import Engine
 from healing.core.shedding import DEFAULT_RANK, rank
 from healing.core.types import ProbeResult, ProbeVerdict, Summary
@@ -104,8 +104,8 @@ class Sweep:
             listing = Listing.of(engine)
             if host.state == HostState.DOWN:
                 confirm_inspects(engine, listing.by_id)
-        except (EngineUnreachable, EngineRefused, ConfigError) as error:
-            host_stage.lost(host, str(error), db_now())
+        except (PluginError, ConfigError) as error:
+            host_stage.lost(host, str(error), db_now(), asked_at=self.began)
             return
         now = db_now()
         host_stage.back(host, now)

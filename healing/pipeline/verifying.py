@@ -99,10 +99,11 @@ def _extend(failure: FailureRecord, config: Config, book: ConfigBook) -> None:
 
 def _postpone(failure: FailureRecord, attempt: Attempt, reason: str) -> None:
     """Not to be able to look is no answer: the time that passes so does not count against the container."""
-    pause = timedelta(seconds=RETRY_IN)
+    now, pause = db_now(), timedelta(seconds=RETRY_IN)
+    lost = max(now - (failure.due_at or now), timedelta()) + pause
     with transaction.atomic():
-        heals.move(failure, Stage.VERIFY, db_now() + pause, reason=reason)
-        Attempt.objects.filter(pk=attempt.pk).update(verify_until=F("verify_until") + pause)
+        heals.move(failure, Stage.VERIFY, now + pause, reason=reason)
+        Attempt.objects.filter(pk=attempt.pk).update(verify_until=F("verify_until") + lost)
 
 
 def _trial(attempt: Attempt, config: Config) -> Trial:

@@ -35,7 +35,7 @@ def db_now() -> datetime:
     if connection.vendor != "postgresql":
         return timezone.now()
     reading = _reading
-    elapsed = _steady() - reading.measured if reading is not None else REFRESH
+    elapsed = steady() - reading.measured if reading is not None else REFRESH
     if reading is None or not 0 <= elapsed < REFRESH:
         return _ask()
     return reading.at + timedelta(seconds=elapsed)
@@ -54,18 +54,18 @@ def forget_reading() -> None:
 
 def _ask() -> datetime:
     global _reading, _behind
-    before = _steady()
+    before = steady()
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         at: datetime = cursor.fetchone()[0]
-    after = _steady()
+    after = steady()
     _behind = at - timezone.now() + timedelta(seconds=(after - before) / 2)
     if after - before <= GOOD:
         _reading = _Reading(at, (before + after) / 2)
     return at
 
 
-def _steady() -> float:
+def steady() -> float:
     """Seconds that nobody can set, and that go on while the machine sleeps, where it can tell them."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.clock_gettime(clock) if clock is not None else time.monotonic()

@@ -29,6 +29,10 @@ CALL_SLACK = 20.0
 """Seconds beyond the stop timeout that the engine may take to answer."""
 TAKE_OVER_SLACK = 10.0
 """Seconds after lease and stop timeout are over before another worker may take a restart over."""
+BEHIND = timedelta(seconds=30)
+"""An engine's clock may be behind by so much; one that is farther off is told of."""
+STOP_ARRIVES = timedelta(seconds=0.5)
+"""After the answer to a call its stop signal arrives no later than this."""
 BROKEN_PAUSE = timedelta(seconds=5)
 """Until a stage that has ended by an exception is tried again."""
 _NAMES = ("tenant_id", "engine_id", "container_name", "host_name", "service_name", "project_name")
@@ -96,6 +100,13 @@ def move(failure: FailureRecord, stage: Stage, due_at: datetime | None, **fields
 def extend(failure: FailureRecord, seconds: float) -> None:
     """Keep the claim for so long from now on, where what comes may take longer than the lease."""
     write(failure, lease_until=db_now() + timedelta(seconds=seconds))
+
+
+def keep(failure: FailureRecord, seconds: float) -> None:
+    """Have the claim last so long from now on (no statement where it does anyhow). Raise StaleFence where it is no longer ours."""
+    ends = failure.lease_until
+    if ends is None or ends < db_now() + timedelta(seconds=seconds):
+        extend(failure, 2 * seconds)
 
 
 def close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: Any) -> None:
@@ -293,6 +304,27 @@ def _ended_by_us(container_id: int, started: float, ended: float) -> bool:
     return is_the_run and ended >= call.called_at.timestamp()
 
 
+def is_our_stop(container_id: int, at: datetime, arrived_at: datetime) -> bool:
+    """Whether a stop signal of that time, which has now arrived, was caused by an attempt of ours.
+
+    An engine whose clock is behind dates it before the call: what arrives while that is made is ours as well.
+    """
+    if our_call_covers(container_id, at):
+        return True
+    calls = Attempt.objects.filter(container_id=container_id, called_at__lte=arrived_at + TOLERANCE)
+    call = calls.order_by("-called_at").first()
+    if call is None or call.called_at is None or not call.called_at - BEHIND <= at <= call.called_at:
+        return False
+    return arrived_at <= (call.answered_at + STOP_ARRIVES if call.answered_at else _over_at(call))
+
+
+def _over_at(call: Attempt) -> datetime:
+    """When an attempt that got no answer has no more effect. A recreate may come to its stop late; a restart begins with it."""
+    assert call.called_at is not None
+    beyond = CALL_SLACK if call.action == ActionKind.RECREATE else STOP_SLACK
+    return call.called_at + timedelta(seconds=call.stop_timeout + beyond)
+
+
 def our_call_covers(container_id: int, at: datetime, slack: float = 1.0) -> bool:
     """Whether an engine event of that time was caused by an attempt of ours; `slack` seconds for clocks that differ."""
     latest = at + timedelta(seconds=slack)
@@ -302,7 +334,4 @@ def our_call_covers(container_id: int, at: datetime, slack: float = 1.0) -> bool
         return False
     if call.answered_at is not None:
         return at <= call.answered_at
-    # A recreate may come to its stop late; a restart begins with it.
-    beyond = CALL_SLACK if call.action == ActionKind.RECREATE else STOP_SLACK
-    over_at = call.called_at + timedelta(seconds=call.stop_timeout + beyond)
-    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= over_at
+    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= _over_at(call)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, Min, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Least
 
 from healing.core.cadence import SLACK, next_slot
+from healing.core.exits import REPLAY
 from healing.core.shedding import DEFAULT_RANK
 from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
 from healing.store.clock import TOLERANCE
@@ -27,16 +29,38 @@ DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
 WATCHER_MISSED = timedelta(seconds=60)
 """Silent for longer, a watcher is not about to come back; after an outage of the database, it is."""
+IN_STEP = "in_step"
+"""The detail of a watcher's sign that says when nothing was left to be worked off."""
+UNDER_WAY = timedelta(seconds=REPLAY)
+"""For so long an event may be on its way to the watcher."""
 
 
-def became_down(host: Host, error: str, now: datetime) -> bool:
-    """Note that the engine does not answer; True for the one who noticed first, and has people told (`tell_down`)."""
-    rows = Host.objects.filter(pk=host.pk).exclude(state=HostState.DOWN)
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Since when a host's events are seen without a gap, and until when they are worked off; see `Seen`."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def became_down(host: Host, error: str, now: datetime, asked_at: datetime | None = None) -> bool:
+    """Note that the engine does not answer; True for the one who noticed first, and has people told (`tell_down`).
+
+    What was asked at `asked_at` says nothing of an engine that has come back since, or that is none of ours any more.
+    """
+    rows = Host.objects.filter(pk=host.pk, enabled=True).exclude(state=HostState.DOWN)
+    if asked_at is not None:
+        rows = rows.exclude(state=HostState.UP, state_since__gt=asked_at)
     marks = {"state": HostState.DOWN, "state_since": now, "stream_since": None, "down_untold": True}
     if rows.update(error=error, **marks):
         return True
-    Host.objects.filter(pk=host.pk).exclude(error=error).update(error=error)
+    Host.objects.filter(pk=host.pk, state=HostState.DOWN).exclude(error=error).update(error=error)
     return False
+
+
+def is_down(host: Host) -> bool:
+    """Whether it is one of ours, and known to be down."""
+    return Host.objects.filter(pk=host.pk, enabled=True, state=HostState.DOWN).exists()
 
 
 def tell_down(host: Host) -> datetime | None:
@@ -170,7 +194,9 @@ def finish_shard(
     that it was counted as is taken back: it was none. None for `begun_at`: whichever claim stands.
     """
     due_at = (
-        now + _down_retry(host_id, now) if pause is None else _on_grid(host_id, began, pause, has_put_off)
+        now + _down_retry(host_id, now)
+        if pause is None
+        else _on_grid(host_id, min(began, now), pause, has_put_off)
     )
     wanted = Case(
         When(next_due_at__gt=began, then=Least("next_due_at", Value(due_at))), default=Value(due_at)
@@ -201,7 +227,8 @@ def _on_grid(host_id: int, began: datetime, pause: float, has_put_off: bool) -> 
 
 def _down_retry(host_id: int, now: datetime) -> timedelta:
     """A quarter of the time for which it has been down. Its watcher asks more often, and has no worker wait for it."""
-    since = Host.objects.filter(pk=host_id).values_list("state_since", flat=True).first() or now
+    down = Host.objects.filter(pk=host_id, state=HostState.DOWN)
+    since = down.values_list("state_since", flat=True).first() or now
     seconds = (now - since).total_seconds() / 4
     return timedelta(seconds=min(max(seconds, DOWN_RETRY), LONGEST_DOWN_RETRY))
 
@@ -218,11 +245,20 @@ def beat(name: str, now: datetime, **details: Any) -> None:
         Heartbeat.objects.get_or_create(name=name, defaults={"at": now, "details": details})
 
 
-def beat_all(names: Sequence[str], now: datetime) -> None:
-    """Show that these parts work (one statement once their rows exist)."""
-    if Heartbeat.objects.filter(name__in=names).update(at=now) < len(names):
+def beat_all(names: Sequence[str], now: datetime, **details: Any) -> None:
+    """Show that these parts work (one statement once their rows exist). Without `details` they keep theirs."""
+    marks = {"at": now} | ({"details": details} if details else {})
+    if Heartbeat.objects.filter(name__in=names).update(**marks) < len(names):
         for name in names:
-            beat(name, now)
+            beat(name, now, **details)
+
+
+def beat_watchers(behind: Sequence[str], in_step: Sequence[str], now: datetime) -> None:
+    """Show that these hold their streams, and of those `in_step` that nothing is left to be worked off."""
+    if behind:
+        beat_all(behind, now)
+    if in_step:
+        beat_all(in_step, now, **{IN_STEP: now.isoformat()})
 
 
 def without_stream(host_ids: Sequence[int]) -> list[int]:
@@ -235,18 +271,27 @@ def stream_stands(host_id: int, since: datetime | None) -> None:
     Host.objects.filter(pk=host_id, stream_since__isnull=True).update(stream_since=since)
 
 
-def watched_since(host: Host, now: datetime) -> datetime | None:
-    """Since when the host's events are seen without a gap: since `now` where its watcher has lately fallen silent.
+def watched(host: Host, now: datetime) -> Watched:
+    """What is seen of the host's events: those since `now` where its watcher has lately fallen silent.
 
-    None where there is none, or has been none for WATCHER_MISSED.
+    Nothing where there is none, or has been none for WATCHER_MISSED. They are worked off until the newest that was, and
+    until the watcher had nothing left; what may have been on its way then is not.
     """
     if host.stream_since is None:
-        return None
+        return Watched()
+    rows = Host.objects.filter(pk=host.pk)
     signs = Heartbeat.objects.filter(name=f"watch:{host.name}", at__gt=now - WATCHER_MISSED)
-    last = signs.values_list("at", flat=True).first()
-    if last is None:
-        return None
-    return host.stream_since if last > now - WATCHER_FRESH else now
+    newest = Subquery(rows.values("last_event_at")), Subquery(rows.values("stream_since"))
+    sign = signs.values_list("at", "details", *newest).first()
+    if sign is None:
+        return Watched()
+    at, details, event_at, since = sign
+    if at <= now - WATCHER_FRESH:
+        return Watched(now)
+    since = since or host.stream_since
+    in_step = details.get(IN_STEP)
+    known = [event_at, datetime.fromisoformat(in_step) - UNDER_WAY if in_step else None]
+    return Watched(since, max((one for one in known if one is not None), default=since))
 
 
 def open_trouble(key: str, message: str, now: datetime, *, quietly: bool = False) -> bool:

@@ -194,9 +194,11 @@ def interrupt(host_id: int, now: datetime, *, killed_since: datetime | None = No
     if killed_since is not None:
         swept = HealthStatus.objects.filter(container__host_id=host_id, stop_signal_at__gte=killed_since)
         marks = {"stop_signal_at": None, "stopped_by_hand_at": None, "interrupted_at": now}
-        return swept.update(lifecycle=Lifecycle.EXITED, version=F("version") + 1, **marks) + rows.filter(
-            chosen
-        ).update(interrupted_at=now, version=F("version") + 1)
+        quarantined = When(lifecycle=Lifecycle.QUARANTINED, then=F("lifecycle"))
+        exited = Case(quarantined, default=Value(Lifecycle.EXITED.value))
+        return swept.update(lifecycle=exited, version=F("version") + 1, **marks) + rows.filter(chosen).update(
+            interrupted_at=now, version=F("version") + 1
+        )
     return rows.filter(chosen).update(interrupted_at=now, version=F("version") + 1)
 
 

@@ -40,8 +40,8 @@ def locked(host_id: int) -> Load:
     """
     host = with_open_failures(Host.objects.select_for_update(no_key=True)).get(pk=host_id)
     load = _load(host)
-    if load.fleet >= FLEET_CEILING // 2:
-        # Near the ceiling decisions about all hosts wait for each other, so that two do not take its last place.
+    if load.fleet >= FLEET_CEILING // 4:
+        # From here on decisions about all hosts wait for each other, so that two do not take the ceiling's last place.
         SystemState.objects.select_for_update(no_key=True).filter(pk=1).first()
         load = _load(host)
     return load

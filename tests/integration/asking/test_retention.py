@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from healing.models import Attempt, FailureRecord, Heartbeat, Host, PutOff
+from healing.models import (
+    Attempt,
+    Container,
+    Dependency,
+    FailureRecord,
+    HealingConfig,
+    Heartbeat,
+    Host,
+    PutOff,
+    Trouble,
+)
 from healing.retention import prune
 from healing.store import overload
 from notifications.models import ActiveAlert, DigestRun, GroupMessage, Notification, Silence
@@ -138,3 +148,42 @@ def test_an_incident_that_is_not_over_stays_whole() -> None:
     assert set(FailureRecord.objects.all()) == {first, member}
     Host.objects.update(breaker_incident=None)
     assert prune(LATER, keep_days=50)["failure_records"] == 2
+
+
+LABELLED = {"selfheal.enable": "true"}
+GONE = {"lifecycle": "gone", "last_check_time": NOON}
+
+
+def gone(name: str, **fields: Any) -> Container:
+    made = make_container(name, **{"labels": LABELLED, "health": GONE, **fields})
+    Container.objects.update(created_at=NOON)
+    return made
+
+
+def test_containers_that_are_gone_go_with_the_last_of_their_history() -> None:
+    """Each run of `docker compose run` leaves one behind, which every sweep would read for ever."""
+    gone("once")
+    kept = {
+        gone("not for long", health={**GONE, "last_check_time": LATER}),
+        gone("there", health={**GONE, "lifecycle": "running"}),
+        gone("by hand", labels={}),
+        gone("configured", config=HealingConfig.objects.create(name="own")),
+        gone("in a dry run", dry_run=True),
+        gone("paused", paused_until=LATER + timedelta(days=1)),
+        gone("has a history"),
+    }
+    Dependency.objects.create(dependant=gone("there too", health={}), dependency=gone("needed too"))
+    kept |= set(Container.objects.filter(name__in=("there too", "needed too")))
+    Container.objects.filter(name="has a history").update(paused_until=NOON)
+    make_failure(Container.objects.get(name="has a history"), after=60 * 86_400)
+    assert prune(LATER, keep_days=50)["containers"] == 1
+    assert set(Container.objects.all()) == kept
+    assert prune(LATER + timedelta(days=90), keep_days=50)["containers"] == 3
+
+
+def test_troubles_that_are_over_go_but_those_that_are_counted() -> None:
+    """The ids of alerts about a silent database are made of how often it was silent: a smaller number would repeat one."""
+    for key, resolved_at in (("probe:1", NOON), ("probe:2", None), ("down:database", NOON)):
+        Trouble.objects.create(key=key, message="", since=NOON, resolved_at=resolved_at)
+    assert prune(LATER, keep_days=50)["troubles"] == 1
+    assert set(Trouble.objects.values_list("key", flat=True)) == {"probe:2", "down:database"}

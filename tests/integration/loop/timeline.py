@@ -22,6 +22,7 @@ from healing import tasks
 from healing.core.shedding import DEFAULT_RANK
 from healing.effective import forget_book
 from healing.engines.fake import Call, FakeEngine, fake_engine
+from healing.kept_stream import KeptStream
 from healing.models import (
     Attempt,
     AttemptState,
@@ -86,7 +87,8 @@ class Timeline:
         """Connect the watcher; events since its last one are replayed, where the engine still has them."""
         host = Host.objects.get(pk=self.host.pk)
         self._watcher = HostWatcher(host)
-        self._watcher._begin(host, self.fake, "1")
+        begun = self._watcher._begin(host, self.fake, "1")
+        self._watcher._kept = KeptStream(iter(()), begun)
         since = host.last_event_at
         if since is not None:
             events = self.fake.happened

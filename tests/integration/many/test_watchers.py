@@ -57,7 +57,7 @@ def is_watched(host: Host) -> bool:
     now = db_now()
     unwatched = {each.name for each in signs.unwatched(now, timedelta(seconds=15))}
     host.refresh_from_db()
-    return hosts.watched_since(host, now) is not None and host.name not in unwatched
+    return hosts.watched(host, now).since is not None and host.name not in unwatched
 
 
 @pytest.mark.django_db

@@ -9,9 +9,9 @@ import pytest
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from healing.core.types import EngineHealth, ExecResult
+from healing.core.types import EngineHealth, ExecResult, Snapshot
 from healing.effective import config_book
-from healing.engines.fake import Outcome
+from healing.engines.fake import FakeEngine, Outcome
 from healing.models import (
     Attempt,
     Container,
@@ -22,8 +22,10 @@ from healing.models import (
     Host,
     Project,
     Service,
+    Stage,
 )
-from healing.pipeline import check, dependencies, diagnosing, restarting
+from healing.pipeline import check, dependencies, diagnosing, restarting, stages
+from healing.store import heals
 from healing.store.heals import Next
 from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
@@ -357,3 +359,28 @@ def test_an_unknown_dependency_holds_nobody(timeline: Timeline) -> None:
     timeline.run(5)
     assert len(timeline.calls_of("app")) == 1
     assert failure_of("app").detected_at <= timezone.now()
+
+
+def test_slow_looks_at_many_dependencies_outlast_no_lease(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that is slow and answers: another worker that took the heal over would count as a death of the first."""
+    names = [f"d{number}" for number in range(20)]
+    started(timeline, "web", *names)
+    for name in names:
+        needs("web", name)
+    timeline.fake.make_unhealthy("web")
+    web = Container.objects.get(name="web")
+    (found,) = check.check_some(timeline.host.pk, [web.pk], by_event=True)
+    inspect, taken = FakeEngine.inspect, []
+
+    def slowly(engine: FakeEngine, container_id: str) -> Snapshot:
+        timeline._clock.shift(timedelta(seconds=3.5))
+        taken.append(heals.claim(found.failure_id, Stage.DIAGNOSE, 60.0))
+        return inspect(engine, container_id)
+
+    monkeypatch.setattr(FakeEngine, "inspect", slowly)
+    following = stages.run(Stage.DIAGNOSE, found.failure_id)
+    assert len(taken) == 21
+    assert taken == [None] * 21
+    assert [each.stage for each in following] == [Stage.RESTART]

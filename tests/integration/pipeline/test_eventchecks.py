@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from unittest import mock
 
 import pytest
@@ -14,6 +15,8 @@ from healing.eventchecks import EventChecks
 from healing.models import Container, Host
 from tests.testbed.wait import until
 
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
 
 class Checks:
     """Stands where a check is made: each waits until it is let go."""
@@ -23,7 +26,9 @@ class Checks:
         self.go = threading.Event()
         self.error: Exception | None = None
 
-    def __call__(self, host_id: int, container_ids: list[int], *, by_event: bool) -> list[object]:
+    def __call__(
+        self, host_id: int, container_ids: list[int], *, by_event: bool, event_at: datetime
+    ) -> list[object]:
         self.begun += container_ids
         if self.error is not None:
             raise self.error
@@ -54,14 +59,14 @@ def test_a_host_that_hangs_leaves_room_for_others(checks: Checks, sent: list[int
     """What finds no thread goes through the broker, at once, and other hosts' checks do not wait behind it."""
     pool = EventChecks(threads=3, per_host=2)
     for pk in (1, 2, 3):
-        pool.check(container(pk))
-    pool.check(container(4, host=2))
-    pool.check(container(5, host=3))
+        pool.check(container(pk), NOW)
+    pool.check(container(4, host=2), NOW)
+    pool.check(container(5, host=3), NOW)
     until(lambda: len(checks.begun) == 3, 10, "three checks have begun")
     assert (sorted(checks.begun), sent) == ([1, 2, 4], [3, 5])
     checks.go.set()
     until(lambda: pool._at_work.total() == 0, 10, "the threads are free")
-    pool.check(container(6))
+    pool.check(container(6), NOW)
     until(lambda: 6 in checks.begun, 10, "a freed thread is used again")
     pool.stop()
 
@@ -71,7 +76,7 @@ def test_a_check_that_fails_gives_its_thread_back(checks: Checks, sent: list[int
     checks.error = OperationalError("away")
     pool = EventChecks(threads=1, per_host=1)
     for pk in (1, 2):
-        pool.check(container(pk))
+        pool.check(container(pk), NOW)
         until(lambda: pool._at_work.total() == 0, 10, "the thread is free")
     assert (checks.begun, sent) == ([1, 2], [])
     pool.stop()
@@ -81,5 +86,5 @@ def test_after_the_end_hints_go_through_the_broker(checks: Checks, sent: list[in
     """An event that comes while the watcher stops is not lost."""
     pool = EventChecks()
     pool.stop()
-    pool.check(container(1))
+    pool.check(container(1), NOW)
     assert (checks.begun, sent) == ([], [1])

@@ -1,4 +1,4 @@
-"""What the guard reads before an engine call is read after everything that may take long."""
+"""What the guard reads before an engine call is read after everything that may take long, and shortly before the call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from django.utils import timezone
 from healing.core.types import Snapshot
 from healing.engines.fake import FakeEngine
 from healing.models import Attempt, Container, HealthStatus, Host
-from healing.pipeline import check, diagnosing, restarting
+from healing.pipeline import check, diagnosing, guard, restarting
+from healing.store import clock
 from tests.integration.loop.timeline import Timeline
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +75,35 @@ def test_what_comes_while_the_engine_is_asked_forbids_the_call(
         restarting.run(found.failure_id)
     assert Attempt.objects.get().outcome.startswith(outcome)
     assert timeline.calls_of("web") == []
+
+
+def held_up(monkeypatch: pytest.MonkeyPatch, timeline: Timeline, where: object, name: str) -> None:
+    """A person stops the container while the database makes its worker wait there for a minute, once."""
+    real, waited = getattr(where, name), [0.0]
+    monkeypatch.setattr(clock, "steady", lambda: waited[0])
+
+    def slowly(*given: object) -> object:
+        if not waited[0]:
+            waited[0] = 60.0
+            timeline.fake.stop_by_hand("web")
+        return real(*given)
+
+    monkeypatch.setattr(where, name, slowly)
+
+
+@pytest.mark.parametrize(("where", "name"), [(guard, "read_anew"), (restarting, "_log")])
+def test_a_look_that_is_old_by_the_time_of_the_call_leads_to_none(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch, where: object, name: str
+) -> None:
+    """A database that hangs between the look and the call hides what a person does meanwhile: it is looked anew."""
+    timeline.fake.make_unhealthy("web")
+    web = Container.objects.get()
+    (found,) = check.check_some(timeline.host.pk, [web.pk], by_event=True)
+    diagnosing.run(found.failure_id)
+    held_up(monkeypatch, timeline, where, name)
+    following = restarting.run(found.failure_id)
+    assert following is not None
+    assert Attempt.objects.get().state != "called"
+    timeline.run(120)
+    assert timeline.calls_of("web") == []
+    assert not Attempt.objects.filter(state__in=("called", "failed")).exists()

@@ -230,6 +230,20 @@ def test_no_worker_is_no_overload(worker: Worker) -> None:
     assert not Overload.objects.filter(level__gt=Level.NONE).exists()
 
 
+def test_checks_that_events_ask_for_expire(storm: Timeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sweep finds the same: where no worker takes them they must not pile up, to be made afterwards one by one."""
+    sent: list[tuple[str, float | None]] = []
+
+    def note(_: Any, *__: Any, queue: str, expires: float | None = None, **___: Any) -> None:
+        sent.append((queue, expires))
+
+    monkeypatch.setattr(tasks, "send", note)
+    ids = list(Container.objects.values_list("pk", flat=True))[:1]
+    tasks.check_now(ids, by_event=True, event_at=timezone.now())
+    tasks.check_now(ids)
+    assert sent == [("heal", tasks.HINT_EXPIRES), ("checks", None)]
+
+
 def test_what_is_sent_has_its_priority(storm: Timeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks are sent by the most important container of a host, checks of one and heals by its own."""
     sent: list[tuple[str, int]] = []

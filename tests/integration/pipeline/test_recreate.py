@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from healing import tasks
 from healing.core.errors import ActionFailed
+from healing.core.types import Snapshot
 from healing.engines.fake import FakeEngine
 from healing.models import Attempt, Container, Dependency, FailureRecord, Host, Stage
 from healing.pipeline import check, diagnosing, restarting
@@ -246,4 +247,24 @@ def test_a_recreate_whose_worker_died_before_it_is_decided_anew(timeline: Timeli
     timeline.watch()
     timeline.run(60)
     assert records()[0] == "container_error / recreate / success"
+    assert recreates(timeline) == 1
+
+
+def test_a_slow_engine_costs_a_recreate_no_claim(timeline: Timeline) -> None:
+    """Three inspections go before it: another worker that took it over meanwhile would count as a death of this one."""
+    replace_the_parent(timeline)
+    web = Container.objects.get(name="app")
+    (found,) = check.check_some(timeline.host.pk, [web.pk], by_event=True)
+    diagnosing.run(found.failure_id)
+    inspect, taken = FakeEngine.inspect, []
+
+    def slowly(engine: FakeEngine, container_id: str) -> Snapshot:
+        timeline._clock.shift(timedelta(seconds=9))
+        taken.append(heals.claim(found.failure_id, Stage.RECREATE, 60.0))
+        return inspect(engine, container_id)
+
+    with mock.patch.object(FakeEngine, "inspect", slowly):
+        restarting.recreate(found.failure_id)
+    assert len(taken) >= 3
+    assert not any(taken)
     assert recreates(timeline) == 1

@@ -46,11 +46,11 @@ def test_a_database_whose_clock_was_set_is_believed_within_seconds(monkeypatch: 
     """A reading ends with REFRESH, and also where our own steady clock has gone backwards."""
     if connection.vendor != "postgresql":
         return
-    steady = clock._steady()
-    monkeypatch.setattr(clock, "_steady", lambda: steady)
+    steady = clock.steady()
+    monkeypatch.setattr(clock, "steady", lambda: steady)
     first = clock.db_now()
     for moved in (clock.REFRESH + 0.1, -1.0):
-        monkeypatch.setattr(clock, "_steady", lambda moved=moved: steady + moved)
+        monkeypatch.setattr(clock, "steady", lambda moved=moved: steady + moved)
         with CaptureQueriesContext(connection) as captured:
             later = clock.db_now()
         assert len(captured) == 1
@@ -58,5 +58,5 @@ def test_a_database_whose_clock_was_set_is_believed_within_seconds(monkeypatch: 
             "the database's clock, not ours, says what time it is"
         )
         clock.forget_reading()
-        monkeypatch.setattr(clock, "_steady", lambda: steady)
+        monkeypatch.setattr(clock, "steady", lambda: steady)
         clock.db_now()

@@ -304,6 +304,24 @@ def test_what_a_watcher_is_about_to_tell_is_waited_for() -> None:
     assert decided.change.kind is ChangeKind.LEFT_ALONE
 
 
+@pytest.mark.parametrize("exit_code", [1, 137])
+def test_an_exit_whose_events_are_not_worked_off_is_waited_for(exit_code: int) -> None:
+    """Who stopped it may still wait to be read, however long the stream is held; what was judged before needs no events."""
+    untold: dict[str, Any] = {"stream_since": WATCHED_SINCE, "events_until": at(-30)}
+    waits = look(exited(exit_code, ago=20), **untold)
+    assert (waits.change, waits.status.lifecycle) == (None, Lifecycle.EXITED)
+    assert failed(look(exited(exit_code, ago=40), **untold)) is FailureType.CONTAINER_STOPPED
+    before = look(exited(exit_code, ago=20), stream_since=WATCHED_SINCE).status
+    assert failed(look(exited(exit_code, ago=20), before, **untold)) is FailureType.CONTAINER_STOPPED
+
+
+def test_an_exit_whose_events_never_come_is_judged_as_found() -> None:
+    """A watcher that has been behind for a minute is as good as none."""
+    untold: dict[str, Any] = {"stream_since": WATCHED_SINCE, "events_until": at(-90)}
+    assert look(exited(137, ago=70), **untold).status.lifecycle is Lifecycle.STOPPED_BY_HAND
+    assert failed(look(exited(1, ago=70), **untold)) is FailureType.CONTAINER_STOPPED
+
+
 def test_swarm_replaces_its_own_tasks() -> None:
     """A task of Docker Swarm is seen unhealthy, and no failure is opened."""
     detection = look(exited(1, labels={"com.docker.swarm.task.id": "t"}), stream_since=WATCHED_SINCE, now=NOW)
