@@ -25,7 +25,7 @@ from healing.models import Trouble
 from healing.pipeline import alert_details, deadletters, liveness, poison
 from healing.pipeline.brokercheck import broker_error
 from healing.pipeline.heartbeat import ping_if_due
-from healing.store import hosts, refusals, signs
+from healing.store import hosts, refusals, signs, troubles
 from healing.store.clock import db_now
 from notifications import direct
 from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
@@ -105,9 +105,9 @@ class Observer:
 
     def _tell(self, verdict: Verdict, now: datetime) -> None:
         wrong_clocks = signs.skewed(now)
-        is_open = hosts.open_trouble_keys(DOWN)
+        is_open = troubles.open_trouble_keys(DOWN)
         for part in verdict.stopped:
-            if f"{DOWN}{part.name}" not in is_open and not hosts.trouble_since(part.name):
+            if f"{DOWN}{part.name}" not in is_open and not troubles.trouble_since(part.name):
                 _begin(part.name, _stopped(part, now), now)
         for process, behind in wrong_clocks.items():
             if f"{DOWN}{CLOCK}{process}" not in is_open:
@@ -169,7 +169,7 @@ def _skewed(process: str, behind: float) -> Alert:
 
 def _begin(name: str, alert: Alert, now: datetime) -> None:
     with transaction.atomic():
-        if not hosts.open_trouble(f"{DOWN}{name}", f"{alert.title}. {alert.body}", now):
+        if not troubles.open_trouble(f"{DOWN}{name}", f"{alert.title}. {alert.body}", now):
             return
         written = direct.write_ahead(alert, now)
     logger.critical(alert.title, extra={"action": "part_silent", "part": name})
@@ -180,7 +180,7 @@ def _end(name: str, now: datetime) -> None:
     title = f"In order again: {name}"
     alert = _alert(AlertLevel.INFO, title, "", name, kind=AlertKind.RESOLVED)
     with transaction.atomic():
-        if not hosts.end_trouble(f"{DOWN}{name}", now):
+        if not troubles.end_trouble(f"{DOWN}{name}", now):
             return
         written = direct.write_ahead(alert, now)
     logger.warning(title, extra={"action": "part_back", "part": name})

@@ -19,7 +19,7 @@ from healing.models import Attempt, AttemptState, FailureRecord
 from healing.pipeline.engines import find, reachable
 from healing.pipeline.look import logs
 from healing.pipeline.network import lost_parent
-from healing.store import dependencies, heals, history, hosts, statuses
+from healing.store import dependencies, history, hosts, own_calls, statuses
 from healing.store.clock import db_now
 
 EXTRA_HISTORY = 1
@@ -65,7 +65,7 @@ def gather(failure: FailureRecord, book: ConfigBook) -> Case | None:
         return None
     config = book.config(container)
     before = statuses.to_core(container.health)
-    status = heals.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
+    status = own_calls.without_our_stop(container.pk, before, lifecycle.follow(before, snapshot))
     now = db_now()
     attempts = history.newest_attempts(container, config.max_restarts + EXTRA_HISTORY)
     past, made = history.as_past(attempts), history.made_for(failure, attempts)

@@ -24,11 +24,11 @@ from healing.pipeline.engines import engine_of
 from healing.pipeline.look import SETTLED, look_at
 from healing.pipeline.reacting import react
 from healing.registration.adoption import adopt
-from healing.store import heals, hosts, statuses
+from healing.store import heals, hosts, own_calls, statuses, troubles
 from healing.store.clock import db_now
 from healing.store.durability import settles_later
 from healing.store.heals import Next
-from healing.store.hosts import BLIND
+from healing.store.troubles import BLIND
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def _judge(
     began = min(began, now)  # the clock may have been set back since
     before = statuses.to_core(row)
     detection = detect(before, look, effective.config, now)
-    status = heals.without_our_stop(row.pk, before, detection.status)
+    status = own_calls.without_our_stop(row.pk, before, detection.status)
     fields = {"last_check_time": now, "next_check_at": _next_check(row, detection, effective.config, began)}
     fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
     if _is_blind(detection):
@@ -184,7 +184,7 @@ def _is_blind(detection: Detection) -> bool:
 
 def _blind_pause(container_id: int, config: Config, now: datetime) -> timedelta:
     """One whose inspection hangs takes a worker for as long as it hangs, so it is tried less and less often."""
-    since = hosts.trouble_since(f"{BLIND}{container_id}")
+    since = troubles.trouble_since(f"{BLIND}{container_id}")
     grown = min((now - since) / 4, BLIND_PAUSE) if since is not None else timedelta()
     return max(timedelta(seconds=config.check_interval), grown)
 
@@ -194,7 +194,7 @@ def _sight(row: HealthStatus, detection: Detection, book: ConfigBook, now: datet
     key = f"{BLIND}{row.pk}"
     if _is_blind(detection):
         quietly = book.maintenance(row.container, now) is not None
-        if hosts.open_trouble(key, detection.status.message, now, quietly=quietly):
+        if troubles.open_trouble(key, detection.status.message, now, quietly=quietly):
             alerts.trouble(row.container, detection.status.message)
-    elif row.status == Health.UNKNOWN and hosts.end_trouble(key, now):
+    elif row.status == Health.UNKNOWN and troubles.end_trouble(key, now):
         alerts.trouble_over(row.container)

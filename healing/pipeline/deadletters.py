@@ -12,7 +12,7 @@ from healing.core.alertnames import AlertName
 from healing.core.wording import storable
 from healing.models import DeadLetter
 from healing.pipeline import alert_details
-from healing.store import hosts
+from healing.store import troubles
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
 
@@ -77,7 +77,7 @@ def _tell(queue: str, letters: Sequence[Letter], now: datetime) -> None:
         "flow. Somebody else writes to the broker, or processes of different versions run. Told once until ten minutes "
         "pass without another."
     )
-    if hosts.open_trouble(f"{TROUBLE}{queue}"[:NAME], text, now):
+    if troubles.open_trouble(f"{TROUBLE}{queue}"[:NAME], text, now):
         title = f"A message in the queue {queue or 'unknown'} cannot be worked off"
         details = {"since": now.isoformat(), "cause": what, "next": "The others flow; this one stays aside."}
         write(_alert(AlertLevel.ERROR, title, text, AlertKind.FIRING, queue, details))
@@ -85,12 +85,12 @@ def _tell(queue: str, letters: Sequence[Letter], now: datetime) -> None:
 
 def look_after(now: datetime) -> None:
     """End what has had no successor for OVER_AFTER. One statement where there is none."""
-    for key in hosts.open_trouble_keys(TROUBLE):
+    for key in troubles.open_trouble_keys(TROUBLE):
         queue = key.removeprefix(TROUBLE)
         if DeadLetter.objects.filter(queue=queue, at__gt=now - OVER_AFTER).exists():
             continue
         with transaction.atomic():
-            if hosts.end_trouble(key, now):
+            if troubles.end_trouble(key, now):
                 title = f"No more messages that cannot be worked off in the queue {queue or 'unknown'}"
                 write(_alert(AlertLevel.INFO, title, "", AlertKind.RESOLVED, queue, {}))
 

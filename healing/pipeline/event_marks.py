@@ -9,7 +9,7 @@ from healing.core.types import Event, EventKind
 from healing.models import Container, Host
 from healing.pipeline.comeback import Comeback
 from healing.registration.adoption import stable_name
-from healing.store import heals, statuses
+from healing.store import own_calls, statuses
 from healing.store.clock import db_now
 from healing.store.durability import settles_now
 
@@ -39,10 +39,10 @@ def mark(container: Container, event: Event, comeback: Comeback | None) -> None:
 def is_our_doing(container: Container, event: Event) -> bool:
     """A death or a start that our own restart has just caused: its heal looks by itself, and a check would be in its way."""
     caused = event.kind in (EventKind.DIE, EventKind.START)
-    return caused and heals.our_call_covers(container.pk, event.at, slack=0.0)
+    return caused and own_calls.our_call_covers(container.pk, event.at, slack=0.0)
 
 
 def _is_somebodys_stop(container: Container, event: Event) -> bool:
     if event.container_id != container.engine_id or not is_stop_signal(event.signal, container.stop_signal):
         return False
-    return not heals.is_our_stop(container.pk, event.at, db_now())
+    return not own_calls.is_our_stop(container.pk, event.at, db_now())

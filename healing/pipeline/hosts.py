@@ -9,7 +9,7 @@ from django.db import transaction
 
 from healing.effective import config_book
 from healing.models import Host, HostState
-from healing.pipeline import alerts, oneself
+from healing.pipeline import host_alerts, oneself
 from healing.store import hosts, statuses
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def _tell(host: Host, error: str, now: datetime) -> None:
     with transaction.atomic():
         since = hosts.tell_down(host)
         if since is not None:
-            alerts.host_down(host, error, since)
+            host_alerts.down(host, error, since)
 
 
 def back(host: Host, now: datetime) -> None:
@@ -60,7 +60,7 @@ def back(host: Host, now: datetime) -> None:
     with transaction.atomic():
         first, before = hosts.became_up(host, now)
         if first and before == HostState.DOWN and hosts.tell_up(host):
-            alerts.host_up(host)
+            host_alerts.up(host)
         if first:
             oneself.look(now)
     if first:

@@ -13,8 +13,8 @@ from django.db import transaction
 
 from healing.core.alertnames import AlertName
 from healing.pipeline import alert_details
-from healing.store import hosts
-from healing.store.hosts import NO_ENGINE
+from healing.store import hosts, troubles
+from healing.store.troubles import NO_ENGINE
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
 
@@ -29,7 +29,7 @@ _KEY = "self:engines"
 
 def is_suspected(now: datetime) -> bool:
     """Whether a host that is down is not to be told by itself, because the fault may be ours. Looks anew."""
-    return look(now) or hosts.trouble_ended_after(NO_ENGINE, now - SETTLED)
+    return look(now) or troubles.trouble_ended_after(NO_ENGINE, now - SETTLED)
 
 
 def look(now: datetime) -> bool:
@@ -37,9 +37,9 @@ def look(now: datetime) -> bool:
     number, up = hosts.enabled_and_up()
     is_blind = number >= FEWEST and not up
     with transaction.atomic():
-        if is_blind and hosts.open_trouble(NO_ENGINE, f"none of {number} engines answers", now):
+        if is_blind and troubles.open_trouble(NO_ENGINE, f"none of {number} engines answers", now):
             _begun(number, now)
-        elif not is_blind and hosts.end_trouble(NO_ENGINE, now):
+        elif not is_blind and troubles.end_trouble(NO_ENGINE, now):
             _over(number, up)
     return is_blind
 

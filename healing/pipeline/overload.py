@@ -16,7 +16,7 @@ from healing.core.queues import CHECKS, near
 from healing.core.shedding import LATE, RANKS, SHARE, Level, is_shed, lateness, level
 from healing.models import Overload
 from healing.pipeline import alert_details
-from healing.store import hosts, overload
+from healing.store import overload, troubles
 from healing.store.overload import Late, Shards
 from notifications import direct
 from notifications.core.alert import Alert, AlertKind, AlertLevel
@@ -89,9 +89,9 @@ def _write_ahead(row: Overload, now: datetime) -> Notification | None:
     key = f"{TROUBLE}{near(CHECKS, row.queue)}"
     alert = _begun(row) if row.level else _over(row)
     if row.level:
-        hosts.open_trouble(key, alert.body, now)
+        troubles.open_trouble(key, alert.body, now)
     else:
-        hosts.end_trouble(key, now)
+        troubles.end_trouble(key, now)
     return direct.write_ahead(alert, now)
 
 

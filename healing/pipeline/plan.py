@@ -12,9 +12,9 @@ from healing.core.shedding import rank
 from healing.core.types import Lifecycle, Summary
 from healing.effective import ConfigBook
 from healing.pipeline.look import Listing, is_as_before
-from healing.store import heals, hosts
-from healing.store.hosts import BLIND
+from healing.store import heals, troubles
 from healing.store.roster import Entry
+from healing.store.troubles import BLIND
 
 _UNPROBED = frozenset({Lifecycle.FINISHED, Lifecycle.GONE, Lifecycle.QUARANTINED, Lifecycle.STOPPED_BY_HAND})
 
@@ -51,7 +51,7 @@ def plan_of(
 ) -> Plan:
     """An open failure is always looked at, as what is critical is; what is paused is not. Of one priority, those late longest come first."""
     failing = heals.open_failures_of_host(host_id)
-    blind = hosts.open_trouble_keys(BLIND)
+    blind = troubles.open_trouble_keys(BLIND)
     latest = now + SLACK
     plan = Plan()
     for entry in sorted(entries, key=lambda entry: entry.next_check_at or now):

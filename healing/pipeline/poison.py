@@ -24,7 +24,7 @@ from healing.core.types import ActionResult
 from healing.core.types import AlertLevel as Level
 from healing.models import Attempt, AttemptState, CheckShard, DeadLetter, FailureRecord
 from healing.pipeline import alert_details, alerts
-from healing.store import heals, hosts, statuses
+from healing.store import heals, hosts, statuses, troubles
 from healing.store.clock import db_now
 from healing.store.suspects import DEADLY
 from notifications.core.alert import Alert, AlertKind, AlertLevel, Outcome
@@ -86,7 +86,7 @@ def broke(failure_id: int, error: Exception) -> None:
 
 def _tell_common(reason: str, now: datetime) -> None:
     with transaction.atomic():
-        if not hosts.open_trouble(COMMON, reason, now):
+        if not troubles.open_trouble(COMMON, reason, now):
             return
         title = "Several heals break alike"
         text = (
@@ -104,10 +104,10 @@ def _tell_common(reason: str, now: datetime) -> None:
 
 
 def _tell_common_end(now: datetime) -> None:
-    if not hosts.open_trouble_keys(COMMON) or heals.any_stands(_BROKE):
+    if not troubles.open_trouble_keys(COMMON) or heals.any_stands(_BROKE):
         return
     with transaction.atomic():
-        if hosts.end_trouble(COMMON, now):
+        if troubles.end_trouble(COMMON, now):
             title = "Heals no longer break"
             write(_of_common(AlertLevel.INFO, title, "", kind=AlertKind.RESOLVED))
 
@@ -155,9 +155,9 @@ def tell_of_shards(now: datetime) -> None:
     deadly = {f"{SHARD}{shard.host_id}/{shard.number}": shard for shard in hosts.deadly_shards()}
     for key, shard in deadly.items():
         _tell_begin(key, shard, now)
-    for key in hosts.open_trouble_keys(SHARD) - deadly.keys():
+    for key in troubles.open_trouble_keys(SHARD) - deadly.keys():
         with transaction.atomic():
-            if hosts.end_trouble(key, now):
+            if troubles.end_trouble(key, now):
                 title = "Checks no longer end their workers"
                 write(_of_shard(key, AlertLevel.INFO, title, "", kind=AlertKind.RESOLVED))
 
@@ -171,7 +171,7 @@ def _tell_begin(key: str, shard: CheckShard, now: datetime) -> None:
     name = shard.host.name
     reason = f"checking host {name} has ended its worker {shard.lost_claims} times in a row"
     with transaction.atomic():
-        if not hosts.open_trouble(key, reason, now):
+        if not troubles.open_trouble(key, reason, now):
             return
         statuses.unknown(shard.host_id, f"could not look: {reason}")
         queue = near(CHECKS, shard.host.queue)

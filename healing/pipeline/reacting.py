@@ -19,7 +19,7 @@ from healing.core.types import (
 from healing.effective import ConfigBook
 from healing.models import FailureRecord, HealthStatus, Stage
 from healing.pipeline import alerts, breaking, dependencies
-from healing.store import heals
+from healing.store import heals, own_calls
 from healing.store.clock import db_now
 from healing.store.dependencies import along_with
 from healing.store.heals import Next
@@ -177,7 +177,7 @@ def _at_rest(detection: Detection, failure: FailureRecord, now: datetime) -> lis
 
 
 def _ended_by_us(failure: FailureRecord, ended_at: datetime | None) -> bool:
-    return ended_at is not None and heals.our_call_covers(failure.container_id, ended_at)
+    return ended_at is not None and own_calls.our_call_covers(failure.container_id, ended_at)
 
 
 def _gone(row: HealthStatus, failure: FailureRecord | None, now: datetime) -> None:

@@ -11,7 +11,7 @@ from django.db import transaction
 from healing.core.alertnames import AlertName
 from healing.models import Host
 from healing.pipeline import alert_details
-from healing.store import hosts, queues, statuses
+from healing.store import queues, statuses, troubles
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
 
@@ -28,7 +28,7 @@ def look_after(now: datetime) -> set[str]:
     """
     if settings.EMBEDDED:
         return set()
-    open_keys = hosts.open_trouble_keys(TROUBLE)
+    open_keys = troubles.open_trouble_keys(TROUBLE)
     waiting = queues.with_unclaimed_checks(now) | queues.with_late_heals(now)
     for queue in sorted(waiting):
         if f"{TROUBLE}{queue}" not in open_keys and queues.is_unserved(queue, now):
@@ -37,7 +37,7 @@ def look_after(now: datetime) -> set[str]:
         queue = key.removeprefix(TROUBLE)
         if queues.is_served(queue, now) or not queues.hosts_of(queue):
             _served(queue, now)
-    return {key.removeprefix(TROUBLE) for key in hosts.open_trouble_keys(TROUBLE)} if open_keys else set()
+    return {key.removeprefix(TROUBLE) for key in troubles.open_trouble_keys(TROUBLE)} if open_keys else set()
 
 
 def _unserved(queue: str, now: datetime) -> None:
@@ -45,8 +45,8 @@ def _unserved(queue: str, now: datetime) -> None:
     message = f"no worker serves the queue {queue}"
     with transaction.atomic():
         # The dead-man's switch may have told it before, as the queue's silence.
-        is_told = hosts.trouble_since(f"down:{TROUBLE}{queue}") is not None
-        is_first = hosts.open_trouble(f"{TROUBLE}{queue}", _text(queue, waiting), now, quietly=is_told)
+        is_told = troubles.trouble_since(f"down:{TROUBLE}{queue}") is not None
+        is_first = troubles.open_trouble(f"{TROUBLE}{queue}", _text(queue, waiting), now, quietly=is_told)
         if not is_first and not is_told:
             return
         if queues.is_check_queue(queue):
@@ -67,7 +67,7 @@ def _unserved(queue: str, now: datetime) -> None:
 def _served(queue: str, now: datetime) -> None:
     with transaction.atomic():
         queues.forget_suspicion(queue)
-        if not hosts.end_trouble(f"{TROUBLE}{queue}", now):
+        if not troubles.end_trouble(f"{TROUBLE}{queue}", now):
             return
         title = f"The queue {queue} is served again, or needed no more"
         write(_alert(queue, AlertLevel.INFO, title, "", AlertKind.RESOLVED, {}))

@@ -37,7 +37,7 @@ from healing.pipeline.engines import reachable
 from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.look import probe_all, targets
 from healing.pipeline.poison import set_aside
-from healing.store import heals, statuses, windows
+from healing.store import heals, own_calls, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
 from notifications.core.alert import Outcome
@@ -248,7 +248,7 @@ def note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
     """
     row = statuses.lock(failure.container_id)
     before = statuses.to_core(row)
-    status = heals.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
+    status = own_calls.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
     fields: dict[str, object] = {}
     if snapshot.state is EngineState.EXITED and before.lifecycle is not Lifecycle.QUARANTINED:
         failures = before.consecutive_failures + 1

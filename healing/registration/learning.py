@@ -21,7 +21,7 @@ from healing.core.labels import COMPOSE_DEPENDS_ON
 from healing.core.types import SHARED_NETWORK, Lifecycle
 from healing.models import Container, Dependency
 from healing.signals import bump_revision
-from healing.store import hosts
+from healing.store import troubles
 from healing.store.clock import db_now
 
 logger = logging.getLogger(__name__)
@@ -265,6 +265,6 @@ def _warn(kind: tuple[str, dict[str, str]], host_id: int, sentences: Sequence[st
     begin, extra = kind
     key, now = f"{begin}{host_id}", db_now()
     if not sentences:
-        hosts.end_trouble(key, now)
-    elif hosts.open_trouble(key, "; ".join(sentences), now):
+        troubles.end_trouble(key, now)
+    elif troubles.open_trouble(key, "; ".join(sentences), now):
         logger.warning("%s", "; ".join(sentences), extra={**extra, "host": host_id})

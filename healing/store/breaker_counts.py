@@ -22,7 +22,7 @@ from healing.models import (
     HostState,
     SystemState,
 )
-from healing.store import hosts
+from healing.store import troubles
 from healing.store.statuses import AT_REST
 
 Row = Host | SystemState
@@ -142,7 +142,7 @@ def glance(now: datetime) -> Glance:
     """One statement, written out: the ORM would take milliseconds of every second to compose it."""
     since = connection.ops.adapt_datetimefield_value(now - AWAY)
     with connection.cursor() as cursor:
-        cursor.execute(_GLANCE, [HostState.DOWN.value, hosts.NO_ENGINE, since])
+        cursor.execute(_GLANCE, [HostState.DOWN.value, troubles.NO_ENGINE, since])
         number, *flags = cursor.fetchone()
     return Glance(number, *map(bool, flags))
 

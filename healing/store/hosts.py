@@ -7,24 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Least
 
 from healing.core.cadence import SLACK, next_slot
 from healing.core.exits import REPLAY
 from healing.core.shedding import DEFAULT_RANK
-from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState, Trouble
+from healing.models import CheckShard, HealthStatus, Heartbeat, Host, HostState
 from healing.store.clock import TOLERANCE
 from healing.store.closely import CLOSELY
 from healing.store.suspects import DEADLY, each_alone, lost_of, pause_shard, was_left
 
 SHARD_LEASE = 12.0
 """Seconds for which a shard is claimed; whoever checks it renews that (`worker_signs`), so a worker's death costs no more."""
-BLIND = "probe:"
-"""The key of our trouble to look at one container begins so, and ends with its id."""
-NO_ENGINE = "engines"
-"""The key of our trouble that no engine answers."""
 DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
 WATCHER_MISSED = timedelta(seconds=60)
@@ -294,44 +290,8 @@ def watched(host: Host, now: datetime) -> Watched:
     return Watched(since, max((one for one in known if one is not None), default=since))
 
 
-def open_trouble(key: str, message: str, now: datetime, *, quietly: bool = False) -> bool:
-    """True for the one who is to tell of this trouble: who saw it first, or, where that was `quietly`, first after that."""
-    rows = Trouble.objects.filter(key=key, resolved_at__isnull=True)
-    told = rows.values_list("told", flat=True).first()
-    if told is not None:
-        return not told and not quietly and bool(rows.filter(told=False).update(told=True))
-    try:
-        with transaction.atomic():
-            Trouble.objects.create(key=key, message=message, since=now, told=not quietly)
-    except IntegrityError:
-        return False
-    return not quietly
-
-
-def trouble_since(key: str) -> datetime | None:
-    """When this trouble began, while it lasts."""
-    return Trouble.objects.filter(key=key, resolved_at__isnull=True).values_list("since", flat=True).first()
-
-
-def end_trouble(key: str, now: datetime) -> bool:
-    """True for the one who saw it end, where people had been told of it."""
-    rows = Trouble.objects.filter(key=key, resolved_at__isnull=True)
-    told = rows.values_list("told", flat=True).first()
-    return told is not None and bool(rows.update(resolved_at=now)) and told
-
-
-def trouble_ended_after(key: str, at: datetime) -> bool:
-    """Whether this trouble has ended since then."""
-    return Trouble.objects.filter(key=key, resolved_at__gt=at).exists()
-
-
 def enabled_and_up() -> tuple[int, int]:
     """How many hosts are enabled, and how many of them are not down (one statement)."""
     up = Count("pk", filter=~Q(state=HostState.DOWN))
     found = Host.objects.filter(enabled=True).aggregate(number=Count("pk"), up=up)
     return found["number"], found["up"]
-
-
-def open_trouble_keys(prefix: str) -> set[str]:
-    rows = Trouble.objects.filter(key__startswith=prefix, resolved_at__isnull=True)
-    return set(rows.values_list("key", flat=True))

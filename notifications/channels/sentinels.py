@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.exceptions import RedisError
-from redis.sentinel import Sentinel
-
 Place = tuple[str, int]
 
 PORT = 26379
@@ -46,7 +43,10 @@ def servers(broker_url: str, options: Mapping[str, Any]) -> tuple[Place, ...]:
 
 
 def _ask(places: Sequence[Place], name: str, kwargs: Mapping[str, Any]) -> Iterator[Place]:
-    """By all that answer: one that was cut off may know an older master."""
+    """By all that answer: one that was cut off may know an older master. Redis' client takes long to load, so only here."""
+    from redis.exceptions import RedisError
+    from redis.sentinel import Sentinel
+
     clients: list[Any] = Sentinel(places, sentinel_kwargs=dict(kwargs)).sentinels
     for client in clients:
         try:

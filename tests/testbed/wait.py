@@ -13,12 +13,18 @@ class NotInTimeError(AssertionError):
     """What was waited for did not happen before the deadline."""
 
 
-def until(condition: Callable[[], T], timeout: float, what: str, interval: float = 0.03) -> T:
+SHORTEST, LONGEST = 0.03, 0.12
+"""Seconds between two looks: a tenth of what has passed, within these. More often costs the processor that is waited for."""
+
+
+def until(condition: Callable[[], T], timeout: float, what: str, interval: float | None = None) -> T:
     """The first true value of `condition()`; NotInTimeError after `timeout` seconds.
 
-    An exception of the condition counts as "not yet"; the last one is shown when the deadline passes.
+    It is asked every `interval` seconds; without it often at first, then less so. An exception of the condition counts as
+    "not yet"; the last one is shown when the deadline passes.
     """
-    deadline = time.monotonic() + timeout
+    begun = time.monotonic()
+    deadline = begun + timeout
     while True:
         last = _ask(condition)
         if last and not isinstance(last, _Raised):
@@ -27,7 +33,8 @@ def until(condition: Callable[[], T], timeout: float, what: str, interval: float
             raise NotInTimeError(f"not within {timeout:g} s: {what}; last seen: {last!r}") from (
                 last.error if isinstance(last, _Raised) else None
             )
-        time.sleep(interval)
+        passed = time.monotonic() - begun
+        time.sleep(interval or min(max(passed / 10, SHORTEST), LONGEST))
 
 
 class _Raised:

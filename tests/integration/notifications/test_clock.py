@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-import time_machine
-from django.db import connection
 from django.utils import timezone
 
 from notifications import clock, dispatch, sending
@@ -28,22 +26,8 @@ def moments() -> list[datetime]:
     return [channel.blocked_until, channel.failing_since, delivery.next_try_at]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="with SQLite there is only one clock")
-@pytest.mark.parametrize("wrong", [HOURS, -HOURS])
-def test_wrong_clock_blocks_no_channel_and_takes_no_lease_over(wrong: timedelta) -> None:
-    """Protects all others from one machine's clock: a channel that failed once is free again after seconds."""
-    fake_channel(config={"fail": "temporary"})
-    row = written(ALERT)
-    now = timezone.now()
-    with time_machine.travel(now + wrong):
-        dispatch.deliver(str(row.pk))
-        dispatch.deliver_due()
-    assert all(abs(moment - now) < timedelta(minutes=1) for moment in moments())
-    assert Delivery.objects.get().tries == 1
-
-
 def test_sending_asks_the_database_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Protects what the test above is for where only SQLite is at hand: no step takes the process's own time."""
+    """Protects what test_clock_of_others is for, where only SQLite is at hand: no step takes the process's own time."""
     there = timezone.now() - HOURS
     for module in (clock, dispatch, sending):
         monkeypatch.setattr(module, "db_now", lambda: there)

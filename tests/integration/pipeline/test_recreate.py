@@ -18,7 +18,7 @@ from healing.pipeline import check, diagnosing, restarting
 from healing.registration.engine import Selection, register_from_engine
 from healing.registration.learning import learn_host
 from healing.registration.watching import register_started
-from healing.store import heals
+from healing.store import heals, own_calls
 from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
 
@@ -218,10 +218,10 @@ def test_its_own_kill_is_not_taken_for_a_persons_however_late_it_comes(timeline:
     attempt.refresh_from_db()
     assert attempt.called_at is not None
     killed_at = attempt.called_at + timedelta(seconds=attempt.stop_timeout + 12)
-    assert heals.our_call_covers(attempt.container_id, killed_at)
-    assert not heals.our_call_covers(attempt.container_id, killed_at + timedelta(seconds=10))
+    assert own_calls.our_call_covers(attempt.container_id, killed_at)
+    assert not own_calls.our_call_covers(attempt.container_id, killed_at + timedelta(seconds=10))
     Attempt.objects.update(action="restart")
-    assert not heals.our_call_covers(attempt.container_id, killed_at)
+    assert not own_calls.our_call_covers(attempt.container_id, killed_at)
 
 
 def test_a_recreate_whose_worker_died_after_it_is_verified(timeline: Timeline) -> None:

@@ -1,0 +1,69 @@
+"""What of an engine's events our own calls have caused, by the attempts on record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from healing.core.lifecycle import STOP_SLACK
+from healing.core.status import Status
+from healing.core.types import ActionKind
+from healing.models import Attempt, AttemptState
+from healing.store.clock import TOLERANCE
+from healing.store.heals import CALL_SLACK
+
+BEHIND = timedelta(seconds=30)
+"""An engine's clock may be behind by so much; one that is farther off is told of."""
+STOP_ARRIVES = timedelta(seconds=0.5)
+"""After the answer to a call its stop signal arrives no later than this."""
+
+
+def without_our_stop(container_id: int, before: Status, after: Status) -> Status:
+    """`after` without the quick exit that it adds to `before`, where a restart of ours has ended that run.
+
+    A container that we restart again and again is not looping by itself.
+    """
+    added = after.exits[-1] if after.exits != before.exits else None
+    return replace(after, exits=before.exits) if added and _ended_by_us(container_id, *added) else after
+
+
+def _ended_by_us(container_id: int, started: float, ended: float) -> bool:
+    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False)
+    call = calls.order_by("-called_at").first()
+    if call is None or call.called_at is None or call.guard_started_at is None:
+        return False
+    is_the_run = abs(call.guard_started_at.timestamp() - started) < 0.001
+    return is_the_run and ended >= call.called_at.timestamp()
+
+
+def is_our_stop(container_id: int, at: datetime, arrived_at: datetime) -> bool:
+    """Whether a stop signal of that time, which has now arrived, was caused by an attempt of ours.
+
+    An engine whose clock is behind dates it before the call: what arrives while that is made is ours as well.
+    """
+    if our_call_covers(container_id, at):
+        return True
+    calls = Attempt.objects.filter(container_id=container_id, called_at__lte=arrived_at + TOLERANCE)
+    call = calls.order_by("-called_at").first()
+    if call is None or call.called_at is None or not call.called_at - BEHIND <= at <= call.called_at:
+        return False
+    return arrived_at <= (call.answered_at + STOP_ARRIVES if call.answered_at else _over_at(call))
+
+
+def _over_at(call: Attempt) -> datetime:
+    """When an attempt that got no answer has no more effect. A recreate may come to its stop late; a restart begins with it."""
+    assert call.called_at is not None
+    beyond = CALL_SLACK if call.action == ActionKind.RECREATE else STOP_SLACK
+    return call.called_at + timedelta(seconds=call.stop_timeout + beyond)
+
+
+def our_call_covers(container_id: int, at: datetime, slack: float = 1.0) -> bool:
+    """Whether an engine event of that time was caused by an attempt of ours; `slack` seconds for clocks that differ."""
+    latest = at + timedelta(seconds=slack)
+    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False, called_at__lte=latest)
+    call = calls.order_by("-called_at").first()
+    if call is None or call.called_at is None:
+        return False
+    if call.answered_at is not None:
+        return at <= call.answered_at
+    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= _over_at(call)
