@@ -34,9 +34,12 @@ def detect(status: Status, seen: Seen, config: Config, now: datetime) -> Detecti
         )
     if seen.snapshot is None:
         return _gone(status)
-    known = _is_known_failure(status, seen.snapshot)
+    known = is_known_failure(status, seen.snapshot)
     status = _settle(lifecycle.follow(status, seen.snapshot), seen.snapshot)
     finding = _judge(status, seen, seen.snapshot, config, now, known)
+    if finding.verdict == NO_VERDICT and finding.lifecycle is Lifecycle.EXITED and not known:
+        # What failed before it ended says nothing of the end: it is not judged yet, and must not look as if it were.
+        status = replace(status, consecutive_failures=0)
     return _apply(status, finding, seen, seen.snapshot, config, now)
 
 
@@ -48,7 +51,7 @@ def _gone(status: Status) -> Detection:
     return Detection(gone, Change(ChangeKind.GONE, "container removed"))
 
 
-def _is_known_failure(status: Status, snapshot: Snapshot) -> bool:
+def is_known_failure(status: Status, snapshot: Snapshot) -> bool:
     """Whether this exit has been judged a failure before: then nobody needs its events any more."""
     failing = status.lifecycle is Lifecycle.QUARANTINED or (
         status.lifecycle is Lifecycle.EXITED and status.consecutive_failures > 0

@@ -44,9 +44,9 @@ def judge_exited(
     nobody_knows = not was_seen and status.lifecycle is not Lifecycle.NEW
     if not config.always_running and is_finished(snapshot) and not nobody_knows:
         return Finding(NO_VERDICT, Lifecycle.FINISHED, "finished: " + meaning(0))
-    waits = _untold_for(seen, ended, now)
+    waits = untold_for(ended, seen.events_until, now)
     if waits is not None and not known and (was_seen or nobody_knows):
-        if -CLOCKS_APART < waits < PATIENCE:
+        if waits < PATIENCE:
             text = "stopped; the engine's events of that time are not worked off yet"
             return _wait_exited(text, now + timedelta(seconds=EVENT_SLACK), now)
         was_seen = was_seen and waits < PATIENCE
@@ -57,11 +57,15 @@ def judge_exited(
     return _judge_found_stopped(status, seen, snapshot, config, now)
 
 
-def _untold_for(seen: Seen, ended: datetime | None, now: datetime) -> float | None:
-    """Seconds since an exit of which the engine's events, a stop signal above all, may still wait to be worked off."""
-    if ended is None or seen.events_until is None or ended <= seen.events_until:
+def untold_for(ended: datetime | None, events_until: datetime | None, now: datetime) -> float | None:
+    """Seconds since an exit of which the engine's events, a stop signal above all, may still wait to be worked off.
+
+    None where they are worked off, or where none are, and where the exit lies too far in our future to be waited for.
+    """
+    if ended is None or events_until is None or ended <= events_until:
         return None
-    return (now - ended).total_seconds()
+    age = (now - ended).total_seconds()
+    return age if age > -CLOCKS_APART else None
 
 
 def _ended_meanwhile(snapshot: Snapshot, interrupted_at: datetime, config: Config) -> bool:

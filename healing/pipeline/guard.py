@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 
 from healing.core import lifecycle
 from healing.core.decide import DRY_RUN, HELD
+from healing.core.detect import is_known_failure
 from healing.core.diagnose import CAME_BACK
+from healing.core.exits import PATIENCE, untold_for
 from healing.core.types import EngineHealth, EngineState, Snapshot
 from healing.effective import ConfigBook
 from healing.models import Attempt, FailureRecord
 from healing.pipeline import breaking, dependencies
-from healing.store import heals, statuses
+from healing.store import heals, hosts, statuses
 from healing.store.clock import db_now
 
 OUTDATED = timedelta(seconds=600)
@@ -42,13 +44,28 @@ def why_not(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None,
         return f"paused: {paused_by}"
     if held := _held_back(failure, attempt, book, now):
         return held
-    status = lifecycle.follow(statuses.to_core(failure.container.health), snapshot)
-    if lifecycle.was_stopped_by_hand(status, snapshot) and snapshot.state is EngineState.EXITED:
-        return "stopped by hand meanwhile" if not was_forced(attempt) else ""
-    if snapshot.is_running and lifecycle.is_stopping(status, snapshot, now) and not was_forced(attempt):
+    return "" if was_forced(attempt) else _changed(failure, snapshot, book, now)
+
+
+def _changed(failure: FailureRecord, snapshot: Snapshot, book: ConfigBook, now: datetime) -> str:
+    """Whether it is no longer ours to touch: somebody has stopped it, or may have, or it is well."""
+    before = statuses.to_core(failure.container.health)
+    status = lifecycle.follow(before, snapshot)
+    if snapshot.state is EngineState.EXITED:
+        if lifecycle.was_stopped_by_hand(status, snapshot):
+            return "stopped by hand meanwhile"
+        if not is_known_failure(before, snapshot) and _may_be_stopped(failure, snapshot, now):
+            return "it has ended meanwhile, and the engine's events of that time are not worked off yet"
+    if snapshot.is_running and lifecycle.is_stopping(status, snapshot, now):
         return "told to stop by somebody meanwhile"
-    is_healthy = not was_forced(attempt) and _is_healthy(failure, snapshot, book)
-    return "healthy again meanwhile" if is_healthy else ""
+    return "healthy again meanwhile" if _is_healthy(failure, snapshot, book) else ""
+
+
+def _may_be_stopped(failure: FailureRecord, snapshot: Snapshot, now: datetime) -> bool:
+    """Whether the stop signal that would say so may still be under way; the diagnosis waits for it."""
+    until = hosts.watched(failure.container.host, now).until
+    waits = untold_for(snapshot.finished_at, until, now)
+    return waits is not None and waits < PATIENCE
 
 
 def _held_back(failure: FailureRecord, attempt: Attempt, book: ConfigBook, now: datetime) -> str:

@@ -12,8 +12,8 @@ from healing import tasks
 from healing.core.types import EventKind, Lifecycle
 from healing.engines.fake import FakeEngine
 from healing.kept_stream import KeptStream
-from healing.models import AttemptState, Container, FailureRecord, HealthStatus, Host
-from healing.pipeline import check
+from healing.models import Attempt, AttemptState, Container, FailureRecord, HealthStatus, Host
+from healing.pipeline import check, diagnosing, restarting
 from healing.store import hosts
 from healing.store.heals import Next
 from healing.watchers import Supervisor
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 def timeline(db: None) -> Iterator[Timeline]:
     with Timeline() as made:
         for name in ("one", "two"):
-            made.fake.add(name, labels=LABELS)
+            made.fake.add(name, labels=LABELS, healthcheck=True)
         made.watch()
         made.run(60)
         made._watcher.flush_cursor()
@@ -210,3 +210,26 @@ def test_a_stop_by_hand_long_before_a_call_is_still_one(timeline: Timeline) -> N
     make_attempt(failure, state=AttemptState.CALLED, answered_at=None)
     work_off(timeline, kept)
     assert HealthStatus.objects.get(pk=one.pk).stop_signal_at is not None
+
+
+@pytest.mark.parametrize(("ends", "calls"), [("by hand", []), ("by itself", ["start"])])
+def test_what_ends_between_decision_and_call_waits_for_its_events(
+    timeline: Timeline, ends: str, calls: list[str]
+) -> None:
+    """The guard sees an exit before the watcher has come to its stop signal: nothing is called until it is known who ended it."""
+    web = Container.objects.get(name="one")
+    timeline.fake.make_unhealthy("one")
+    (found,) = check.check_some(timeline.host.pk, [web.pk], by_event=True)
+    diagnosing.run(found.failure_id)
+    kept = look_away(timeline)
+    timeline.fake.stop_by_hand("one") if ends == "by hand" else timeline.fake.exit("one", 1)
+    received(timeline, kept)
+    restarting.run(found.failure_id)
+    assert Attempt.objects.get().outcome.startswith("it has ended meanwhile")
+    sweep_for(timeline, 10)
+    assert timeline.calls_of("one") == []
+
+    work_off(timeline, kept)
+    timeline._watching = True
+    timeline.run(60)
+    assert [call.method for call in timeline.calls_of("one")] == calls
