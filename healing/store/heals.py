@@ -68,7 +68,9 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     if not taken:
         return None
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
-    return FailureRecord.objects.select_related("container__host", "container__health").get(pk=failure_id)
+    # Whoever stands still right here, for longer than the lease, must not read the fence of its successor.
+    mine = FailureRecord.objects.filter(pk=failure_id, lease_owner=owner())
+    return mine.select_related("container__host", "container__health").first()
 
 
 def write(failure: FailureRecord, **fields: Any) -> None:

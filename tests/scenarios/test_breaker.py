@@ -115,7 +115,8 @@ def test_29_hold_touches_nothing_until_a_person_says_so(stack: Stack, made: Cont
     assert waiting
     for name in waiting:
         assert five.restarts()[name] == 0
-        assert stack.attempts(made.name(name)) == []
+        # What was decided before the breaker opened is withdrawn by the guard.
+        assert [row for row in stack.attempts(made.name(name)) if row["called_at"] is not None] == []
     assert stack.host_alerts() == ["critical"]
     manage(stack, "breaker", "set", str(host(stack)["name"]), "--mode", "slow_start")
     until(lambda: all(five.restarts()[name] for name in waiting), 40, "they are restarted after all")
