@@ -66,8 +66,9 @@ def test_nothing_is_done_twice(parts: Parts, fleet: Fleet) -> None:
     begun, ticks = time.time(), _ticks(parts)
     _heal(parts, fleet, fleet.names[0])
     until(lambda: time.time() - begun > 10, 20, "ten seconds have passed")
-    passed, ticked = time.time() - begun, _ticks(parts) - ticks
-    assert passed / 3 <= ticked <= passed + 1
+    ticked, passed = _ticks(parts) - ticks, time.time() - begun
+    # One at either edge, and one that was late: two beats that both tick would make twice as many.
+    assert passed / 3 <= ticked <= passed + 3
     for engine in fleet.names[1:]:
         calls = sum(at <= begun + passed for at in fleet.lists(engine))
         assert 1 <= calls <= passed / INTERVAL + 1.5, f"{engine}: {calls} lists in {passed:.1f} s"
