@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import docker
@@ -17,7 +18,7 @@ from tests.scenarios.labels import quick
 from tests.testbed import faults
 from tests.testbed.containers import Containers, healthcheck
 from tests.testbed.engine import Engine
-from tests.testbed.proxy import Asked, EngineProxy, engine_proxy
+from tests.testbed.proxy import Asked, EngineProxy, Rule
 
 DEEDS = ("start", "restart", "die", "kill", "stop", "destroy", "pause", "unpause")
 CHECK_EVERY = 2
@@ -76,6 +77,22 @@ class Chronicle:
         if deed not in self._noted:  # after a reconnect the last second comes again
             self._noted.add(deed)
             self.deeds.append(deed)
+
+
+@dataclass
+class Late(Rule):
+    """Keeps the request itself back until `forwarded` is set: the engine gets it late, and answers all others meanwhile."""
+
+    forwarded: threading.Event = field(default_factory=threading.Event)
+
+
+class Proxy(EngineProxy):
+    """The testbed's, which keeps back answers; this one keeps back requests as well."""
+
+    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None) -> None:
+        if isinstance(rule, Late):
+            rule.forwarded.wait(120)
+        super()._relay(client, request, rule)
 
 
 @dataclass
@@ -183,11 +200,13 @@ def new_target(
 @contextmanager
 def watched_host(name: str, engine: Engine) -> Iterator[Host]:
     """The engine behind a proxy that writes requests down, with its chronicle."""
-    with engine_proxy(engine.host, engine.folder) as proxy:
-        made, chronicle = Containers(engine.host), Chronicle(engine.host)
-        try:
-            yield Host(name, engine, proxy, chronicle, made)
-        finally:
-            chronicle.close()
-            with contextlib.suppress(Exception):
-                made.remove_all()
+    proxy = Proxy(engine.host, engine.folder / "proxy.sock")
+    proxy.start()
+    made, chronicle = Containers(engine.host), Chronicle(engine.host)
+    try:
+        yield Host(name, engine, proxy, chronicle, made)
+    finally:
+        chronicle.close()
+        with contextlib.suppress(Exception):
+            made.remove_all()
+        proxy.stop()

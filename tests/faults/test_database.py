@@ -17,6 +17,7 @@ from tests.testbed.wait import until
 UNDER_WAY = 0.5
 """Seconds in which a call that had passed its guard before the stop may still reach the engine."""
 OUTLASTS_A_LEASE = 45.0
+OUTLASTS_ITS_SUCCESSOR = 75.0
 
 
 @pytest.mark.quick_fault
@@ -59,20 +60,26 @@ def _make_forget(well: Target) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("point", [CRASH_POINTS[1], CRASH_POINTS[5]], ids=["diagnosis", "restart"])
+@pytest.mark.parametrize(
+    "point", [CRASH_POINTS[1], CRASH_POINTS[5], CRASH_POINTS[6]], ids=["diagnosis", "restart", "answer"]
+)
 def test_f8_the_database_hangs_under_a_lease(world: World, point: CrashPoint) -> None:
-    """A database that stood still while a lease ran out lets nobody act twice: the fence, and the lease looked at last."""
+    """A database that stood still while a lease ran out lets nobody act twice, and whoever had it changes nothing after its successor: the fence, and the lease looked at last."""
     world.begin("F8")
     target = world.web("leased")
-    order = world.orders.at(point, "wait")
+    order = world.orders.at(point, "wait", seconds=OUTLASTS_ITS_SUCCESSOR)
     target.break_health()
     order.wait(40)
+    begun = time.time()
     world.postgres.pause()
     try:
         world.sleep(OUTLASTS_A_LEASE)
     finally:
         world.postgres.resume()
-    assert judge.judged(world)
+    until(target.is_cured, OUTLASTS_ITS_SUCCESSOR - OUTLASTS_A_LEASE, "its successor has healed it")
+    world.sleep(begun + OUTLASTS_ITS_SUCCESSOR + 3 - time.time())
+    judge.judged(world)
+    assert len(target.calls(world.begun)) == 1
 
 
 @pytest.mark.timeout(600)

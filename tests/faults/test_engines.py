@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -12,13 +15,27 @@ from tests.faults import inject
 from tests.faults.hosts import CHECK_EVERY, Target
 from tests.faults.judge import judged, record
 from tests.faults.lengths import wait
+from tests.faults.orders import CRASH_POINTS
 from tests.faults.world import World, running_world
 
 LATE = 2 * CHECK_EVERY
 """A look comes too late when the one before is longer ago than this: one interval late."""
 ON_TIME = 0.99
 ACTED_WITHIN = 10.0
+KNOWN_WITHIN = 60.0
+NEVER_LATER = 4 * CHECK_EVERY
+"""Seconds between two looks: who asks an engine that hangs waits for 5 s, and behind it waits the next."""
+SILENT_HOSTS = 40
+_ADD_HOSTS = """
+import json, sys
+from healing.models import Host
+for number, address in enumerate(json.loads(sys.stdin.read())):
+    Host.objects.create(name=f"silent-{number}", address=address)
+"""
 
+
+BEFORE_THE_GUARD = CRASH_POINTS[4]
+_INSPECTION = r"^GET \S*/containers/[0-9a-f]{12,}/json"
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -75,15 +92,19 @@ def test_f9_an_engine_is_killed(world: World) -> None:
 
 
 def test_f10_an_engine_hangs(world: World) -> None:
-    """99% and more of the looks at the other engine are on time, and its containers are healed as ever (guard: a hung engine is asked by few threads, and its claim is kept)."""
+    """99% and more of the looks at the other engine are on time, and its containers are healed as ever; heals of the one that hangs do not ask it (guard: one known to be down is asked by its sweep and its watcher only)."""
     world.begin("F10")
     seconds = 120.0
     held = world.web("held", host=1)
     others = [world.web(f"other{number}") for number in range(3)]
+    order = world.orders.at(BEFORE_THE_GUARD, "wait", seconds=2.0)
     world.moment(2)
+    held.break_health()
+    order.wait(40)
     with inject.engine_hung(world.hosts[1].engine):
         begun = time.time()
-        delays = []
+        wait(lambda: _state(world, 1) == "down", KNOWN_WITHIN, world.log)
+        known, delays = time.time(), []
         for number, target in enumerate(others, 1):
             world.sleep(max(0.0, begun + seconds * number / 4 - time.time()))
             delays.append(_acted_on(world, target))
@@ -91,16 +112,61 @@ def test_f10_an_engine_hangs(world: World) -> None:
         assert _state(world, 1) == "down"
         assert held.calls() == []
         ended = time.time()
+    asked = [one.line for one in world.hosts[1].asked(_INSPECTION, known + 1) if one.at < ended]
     on_time = _share_on_time(world, begun, ended)
-    record(world, **{"the other host is on time": on_time >= ON_TIME})
+    record(world, **{"the other host is on time": on_time >= ON_TIME, "no heal asks": not asked})
     judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I8", longer=20)
     assert on_time >= ON_TIME, f"{on_time:.1%} of the looks were on time"
     assert max(delays) < ACTED_WITHIN, delays
+    assert not asked, f"heals have waited for an engine that was known to be down: {asked}"
+
+
+def test_f10_many_engines_hang(world: World) -> None:
+    """However many engines are known to hang, one that answers is looked at all along, and its containers are healed as ever (guard: few threads at once ask those that are down)."""
+    world.begin("F10")
+    target = world.web("beside")
+    with _silent_hosts(world):
+        wait(lambda: _down(world) == SILENT_HOSTS, KNOWN_WITHIN, world.log)
+        world.sleep(5)
+        begun = time.time()
+        delay = _acted_on(world, target)
+        world.sleep(max(0.0, begun + 40 - time.time()))
+        longest = max(_gaps(world, begun, time.time()))
+        record(world, **{"the other host goes on": longest <= NEVER_LATER})
+        judged(world, "I1", "I2", "I3", "I4", "I6", "I8")
+    assert longest <= NEVER_LATER, f"nobody looked for {longest:.1f} s"
+    assert delay < ACTED_WITHIN, delay
+
+
+@contextmanager
+def _silent_hosts(world: World) -> Iterator[None]:
+    """Further hosts, whose engines take connections and say nothing."""
+    with ExitStack() as stack:
+        paths = [world.hosts[0].engine.folder / f"silent-{number}.sock" for number in range(SILENT_HOSTS)]
+        for path in paths:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(path))
+            listener.listen(1024)
+        given = json.dumps([f"unix://{path}" for path in paths])
+        world.installation.manage("shell", "--verbosity", "0", "-c", _ADD_HOSTS, given=given)
+        yield
+
+
+def _down(world: World) -> int:
+    rows = world.stack.rows(
+        "SELECT count(*) AS n FROM healing_host WHERE name LIKE ? AND state = 'down'", "silent-%"
+    )
+    return int(rows[0]["n"])
 
 
 def _share_on_time(world: World, begun: float, ended: float) -> float:
     """Of the looks at the first engine between these times."""
-    lists = [asked.at for asked in world.host.asked(r"^GET \S*/containers/json", begun) if asked.at < ended]
-    gaps = [later - earlier for earlier, later in itertools.pairwise([begun, *lists, ended])]
+    gaps = _gaps(world, begun, ended)
     assert len(gaps) >= (ended - begun) / LATE, "there were looks at all"
     return sum(gap <= LATE for gap in gaps) / len(gaps)
+
+
+def _gaps(world: World, begun: float, ended: float) -> list[float]:
+    """The seconds between two looks at the first engine."""
+    lists = [asked.at for asked in world.host.asked(r"^GET \S*/containers/json", begun) if asked.at < ended]
+    return [later - earlier for earlier, later in itertools.pairwise([begun, *lists, ended])]

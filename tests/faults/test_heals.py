@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.faults import judge
-from tests.faults.hosts import Target
+from tests.faults.hosts import Late, Target
 from tests.faults.orders import CRASH_POINTS
 from tests.faults.world import World, running_world
 from tests.testbed import faults
@@ -20,8 +20,9 @@ from tests.testbed.wait import until
 BEFORE_THE_GUARD = CRASH_POINTS[4]
 ATTEMPT_ENDS_WITHIN = 60.0
 SLOW_TO_STOP = ["sh", "-c", "trap '' TERM; touch /tmp/ok; while :; do sleep 0.2; done"]
-STOP, OUR_PATIENCE = 5.0, 20.0
-"""Seconds: the stop timeout of that one, and how much longer we wait for the engine's answer."""
+STOP, OUR_PATIENCE, DECIDES_WITHIN = 5.0, 20.0, 8.0
+"""Seconds: the stop timeout of that one, and how much longer we wait for the engine's answer, and what a decision
+made anew would take to be acted on."""
 IN_FLIGHT = 1.0
 """Seconds: a call that had passed its guard before a person stepped in may still reach the engine."""
 
@@ -58,6 +59,24 @@ def test_f11_the_engine_acts_after_our_time_is_over(world: World) -> None:
         world.sleep(STOP + OUR_PATIENCE + 2)
     finally:
         world.host.engine.resume()
+    judge.judged(world)
+    assert len(target.calls(world.begun)) == 1
+    assert len(target.deeds("restart", since=target.broken_at)) == 1
+
+
+def test_f11_the_engine_begins_after_our_time_is_over(world: World) -> None:
+    """The same where the engine has not even begun, and answers all else: what is still broken is not called for a second time."""
+    world.begin("F11")
+    target = world.web("queued", stop_timeout=STOP)
+    late = Late(rf"POST \S*/containers/{target.id}/restart")
+    world.host.proxy.rules.append(late)
+    target.break_health()
+    until(lambda: target.calls(world.begun), 40, "the engine is asked")
+    try:
+        world.sleep(STOP + OUR_PATIENCE + DECIDES_WITHIN)
+        assert len(target.calls(world.begun)) == 1, "it was called again while the first call was on its way"
+    finally:
+        late.forwarded.set()
     judge.judged(world)
     assert len(target.calls(world.begun)) == 1
     assert len(target.deeds("restart", since=target.broken_at)) == 1
@@ -166,7 +185,7 @@ def test_f18_most_of_a_host_fails(sparse: World, mode: str) -> None:
     open_breaker = "SELECT id FROM healing_host WHERE breaker_since IS NOT NULL"
     until(lambda: not world.stack.rows(open_breaker), 150, "the breaker of the storm before is closed")
     world.begin("F18")
-    world.stack.rows("UPDATE healing_host SET breaker_mode = ? WHERE name = 'local'", mode)
+    world.stack.rows("UPDATE healing_host SET breaker_mode = ?, breaker_share = 0.2", mode)
     targets = [world.web(f"many{number}") for number in range(5)]
     for target in targets:
         target.break_health()
@@ -176,7 +195,8 @@ def test_f18_most_of_a_host_fails(sparse: World, mode: str) -> None:
         world.sleep(15)
         late = world.host.calls(opened + IN_FLIGHT)
         assert not late, f"restarted although the breaker was open: {late}"
-        world.stack.rows("UPDATE healing_host SET breaker_mode = 'slow_start' WHERE name = 'local'")
+        assert not all(target.is_cured() for target in targets), "nothing was held"
+        world.stack.rows("UPDATE healing_host SET breaker_mode = 'slow_start'")
     judge.judged(world, longer=120)
     incidents = {row["parent_id"] or row["id"] for t in targets for row in world.stack.failures(t.name)[:1]}
     judge.record(world, one_page=len(_pages(world)) == 1, one_incident=len(incidents) == 1)

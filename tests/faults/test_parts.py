@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+import redis
 
 from tests.faults import inject
 from tests.faults.alarms import WITHIN, about_ourselves, wait_alarm, wait_armed
@@ -18,7 +19,10 @@ from tests.faults.judge import judged, record
 from tests.faults.lengths import LONG, wait
 from tests.faults.world import World, running_world
 
+STARTED_WITHIN = 20.0
 WORKERS = ("worker-heal", "worker-checks", "worker-other")
+PACED, MORE = 15.0, 1.3
+"""Seconds over which the pace is taken, and by how much the busier it may be with two of every part."""
 MEGABYTES = 256
 """The database's small disk: the cluster takes a third of it."""
 
@@ -31,8 +35,12 @@ def test_f14_two_of_every_part(world: World) -> None:
     """Two beats, sweepers, dispatchers and watchers do nothing twice, and one of each killed costs nothing (guard: everything periodic claims its slot, everything else a lease)."""
     world.begin("F14")
     parts = [part for part in world.installation.parts if part != "web"]
+    targets = [world.web(f"web{number}") for number in range(4)]
+    alone = _pace(world)
     with inject.one_more_of(world.installation, *parts):
-        targets = [world.web(f"web{number}") for number in range(4)]
+        world.sleep(STARTED_WITHIN)
+        doubled = _pace(world)
+        record(world, **{f"no more {what}": doubled[what] <= MORE * alone[what] for what in alone})
         for target in targets[:2]:
             target.break_health()
         targets[2].crash()
@@ -42,6 +50,22 @@ def test_f14_two_of_every_part(world: World) -> None:
             targets[3].break_health()
             world.sleep(15)
             assert judged(world, "I1", "I2", "I3", "I4", "I6", "I7", "I8")
+    assert all(doubled[what] <= MORE * alone[what] for what in alone), f"{doubled}, not {alone}"
+
+
+def _pace(world: World) -> dict[str, float]:
+    """Lists that the engine was asked for, and messages that Redis was given, while nothing happened."""
+    begun, sent = time.time(), _sent(world)
+    world.sleep(PACED)
+    return {
+        "lists": len(world.host.asked(r"^GET \S*/containers/json", begun)),
+        "messages": _sent(world) - sent,
+    }
+
+
+def _sent(world: World) -> int:
+    with closing(redis.Redis.from_url(world.redis.url, socket_timeout=5)) as client:
+        return int(client.info("commandstats")["cmdstat_lpush"]["calls"])
 
 
 def test_f15_beat_dies_while_the_database_bounces(world: World) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.faults import judge
-from tests.faults.hosts import Target
+from tests.faults.hosts import Late, Target
 from tests.faults.orders import CRASH_POINTS, CrashPoint
 from tests.faults.world import World
 from tests.testbed.paths import faketime_library, needed
@@ -23,6 +23,8 @@ from tests.testbed.wait import until
 AROUND_THE_CALL = CRASH_POINTS[3], CRASH_POINTS[5], CRASH_POINTS[6]
 """Intent without a hint, on record and not called, called and not on record: what only the database can save."""
 STOPPED = 60.0
+BESIDE = 20.0
+"""Seconds for which a successor has the heal in hand, while whom it has succeeded wakes."""
 RUNS_OF_POISON = 3
 SKEWED = "worker-heal", "worker-checks"
 
@@ -69,6 +71,22 @@ def test_f1_killed_while_the_engine_works_on_the_call(world: World) -> None:
     answered.set()
     judge.judged(world)
     assert len(target.deeds("restart", since=target.broken_at)) == 1
+
+
+def test_f1_killed_before_the_engine_has_begun(world: World) -> None:
+    """A call that the engine has not begun when its worker is given up is not made again: what follows is another attempt, with a budget of its own."""
+    world.begin("F1")
+    target = world.web("waiting")
+    late = Late(rf"POST \S*/containers/{target.id}/restart")
+    world.host.proxy.rules.append(late)
+    target.break_health()
+    until(lambda: target.calls(world.begun), 30, "the engine is asked")
+    world.installation.kill("worker-heal")
+    try:
+        judge.judged(world)
+    finally:
+        late.forwarded.set()
+    assert len(target.calls(world.begun)) == 2
 
 
 def test_f1_killed_between_an_alert_and_its_record(world: World) -> None:
@@ -140,6 +158,32 @@ def test_f3_a_worker_stopped_before_the_call(world: World, point: CrashPoint) ->
     judge.judged(world)
     calls = target.calls(world.begun)
     assert len(calls) == 1, f"one restart is enough, and the one that was late is not made: {calls}"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("point", "successors"),
+    [(CRASH_POINTS[6], CRASH_POINTS[8]), (CRASH_POINTS[4], CRASH_POINTS[6])],
+    ids=["with an answer", "with a claim that it has not read"],
+)
+def test_f3_a_worker_that_wakes_beside_its_successor(
+    world: World, point: CrashPoint, successors: CrashPoint
+) -> None:
+    """Who wakes while another has the same heal in hand writes nothing: only the fence tells the two apart."""
+    world.begin("F3")
+    world.installation.start("worker-heal-2")
+    world.wait_ready()
+    target = world.web("beside")
+    order = world.orders.at(point, "stop")
+    target.break_health()
+    stopped = order.wait(40)
+    try:
+        world.orders.at(successors, "wait", seconds=BESIDE).wait(90)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    world.sleep(BESIDE)
+    judge.judged(world)
+    assert len(target.calls(world.begun)) == 1
 
 
 def test_f3_how_narrow_the_unguarded_moment_is(world: World) -> None:
