@@ -41,6 +41,7 @@ class KeptStream:
         self._events, self._known_since, self._name = events, since, name
         self._most_waiting, self._most_done = waiting, done
         self._waiting: deque[Event] = deque()
+        self._came: deque[float] = deque()
         self._done: deque[Event] = deque()
         self._changed = threading.Condition()
         self._error: Exception | None = None
@@ -69,6 +70,7 @@ class KeptStream:
         """The next event has been worked off."""
         with self._changed:
             last = self._waiting.popleft()
+            self._came.popleft()
             self._done.append(last)
             while len(self._done) > self._most_done or self._done[0].at < last.at - DONE_LATELY:
                 self._known_since = max(self._known_since, self._done.popleft().at)
@@ -82,6 +84,7 @@ class KeptStream:
             done = list(self._done)
             first = next((n for n, one in enumerate(done) if after is None or one.at >= after), len(done))
             self._waiting.extendleft(reversed(done[first:]))
+            self._came.extendleft([time.monotonic()] * len(done[first:]))
             self._done = deque(done[:first])
             return True
 
@@ -90,6 +93,22 @@ class KeptStream:
         """How many events are to be worked off."""
         with self._changed:
             return len(self._waiting)
+
+    @property
+    def oldest_waits(self) -> float:
+        """Seconds for which the next event has been waiting to be worked off."""
+        with self._changed:
+            return time.monotonic() - self._came[0] if self._came else 0.0
+
+    def worked_off_until(self, known: datetime) -> datetime | None:
+        """Until when all that happened is worked off, as far as the engine has confirmed it; None where some of it waits.
+
+        `known` where it has confirmed nothing yet.
+        """
+        with self._changed:
+            if self._waiting:
+                return None
+            return getattr(self._events, "told_until", None) or known
 
     @property
     def has_ended(self) -> bool:
@@ -121,5 +140,6 @@ class KeptStream:
             if len(self._waiting) >= self._most_waiting:
                 return False
             self._waiting.append(event)
+            self._came.append(time.monotonic())
             self._changed.notify_all()
             return True

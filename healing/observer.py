@@ -208,7 +208,7 @@ class Silence:
 
     def __init__(self) -> None:
         self._answered = time.monotonic()
-        self._told: Message | None = None
+        self._told: direct.WithoutDatabase | None = None
         self._channels: list[Channel] = []
         self._episode = 0
         self._read_at: float | None = None
@@ -222,14 +222,17 @@ class Silence:
         self._answered = at
 
     def look(self, at: float, refusal: str = "") -> None:
-        """Tell of it once, when it has lasted. Touches no database."""
-        if self._read_at is None or self._told:
+        """Tell of it when it has lasted: whoever may be told, each once, as soon as the way to them is open. Touches no database."""
+        if self._read_at is None:
             return
         if not refusal and at - self._answered < SILENT.total_seconds():
             return
-        self._told = message = self._message(refusal)
-        logger.critical(message.alert.title, extra={"action": "part_silent", "part": liveness.DATABASE})
-        direct.tell_without_database(message, self._channels)
+        told = self._told
+        if told is None:
+            self._told = told = direct.WithoutDatabase(self._message(refusal), self._channels)
+            extra = {"action": "part_silent", "part": liveness.DATABASE}
+            logger.critical(told.message.alert.title, extra=extra)
+        told.tell(at)
 
     def was_broken(self, at: float, now: datetime, refusal: str = "") -> bool:
         """The database answers: whether it had not for so long that nobody could leave signs. What was told is recorded."""
@@ -255,11 +258,11 @@ class Silence:
         ours = salted_hmac("healing.observer", f"database {self._episode}{suffix}").hexdigest()
         return uuid.uuid5(_IDS, ours)
 
-    def _back(self, told: Message, now: datetime) -> None:
-        title = f"In order again: {liveness.DATABASE}"
+    def _back(self, telling: direct.WithoutDatabase, now: datetime) -> None:
+        told, title = telling.message, f"In order again: {liveness.DATABASE}"
         over = _alert(AlertLevel.INFO, title, "", liveness.DATABASE, kind=AlertKind.RESOLVED)
         with transaction.atomic():
-            if direct.record_told(told, now):
+            if direct.record_told(told, now, is_told=telling.is_told):
                 Trouble.objects.create(
                     key=f"{DOWN}{liveness.DATABASE}",
                     message=f"{told.alert.title}. {told.alert.body}",

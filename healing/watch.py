@@ -12,19 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from healing.core.errors import ConfigError, EngineUnreachable, PluginError
-from healing.core.events import HINTS, StreamMemory, remember, shutdown_began
+from healing.core.events import HINTS, StreamMemory, remember
+from healing.core.exits import PATIENCE
 from healing.core.ports import Engine
 from healing.core.types import Event, EventKind
 from healing.engines import introduced, open_engine
 from healing.kept_stream import KeptStream
 from healing.models import Container, Host
 from healing.pipeline import hosts as host_stage
+from healing.pipeline import stream_end
 from healing.pipeline.comeback import Comeback
 from healing.pipeline.engines import config_of
 from healing.pipeline.event_marks import container_of, is_our_doing, mark
@@ -35,7 +36,7 @@ from healing.tasks import check_now
 
 logger = logging.getLogger(__name__)
 
-IDLE_TIMEOUT = 20.0
+IDLE_TIMEOUT = 10.0
 CURSOR_EVERY = timedelta(seconds=1)
 RELIST_IN = timedelta(seconds=1)
 FIRST_PAUSE = 0.25
@@ -68,6 +69,7 @@ class HostWatcher:
         self._cursor: datetime | None = host.last_event_at
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
+        self._is_first = False
         self._since: datetime | None = None
         self._connected_at: datetime | None = None
         self._kept: KeptStream | None = None
@@ -86,11 +88,20 @@ class HostWatcher:
         """Since when events have been seen without a gap."""
         return self._since
 
-    def is_in_step(self, now: datetime) -> bool:
-        """Whether all that the engine has told is worked off; not before what it tells of the past has had time to come."""
-        if self._kept is None or self._connected_at is None or now - self._connected_at < hosts.UNDER_WAY:
-            return False
-        return self.connected.is_set() and not self._kept.waiting
+    def is_at_work(self) -> bool:
+        """Whether the stream is held, and what comes is worked off: what waits for too long counts as not seen."""
+        kept = self._kept
+        return self.connected.is_set() and (kept is None or kept.oldest_waits <= PATIENCE)
+
+    def worked_off_until(self, now: datetime) -> datetime | None:
+        """Until when all events are known to be worked off; None where they are not, or may be on their way.
+
+        At first until it connected, once what the engine tells of the past has had time to come.
+        """
+        kept, connected_at = self._kept, self._connected_at
+        if kept is None or connected_at is None or now - connected_at < hosts.UNDER_WAY:
+            return None
+        return kept.worked_off_until(connected_at)
 
     def start(self) -> None:
         self._thread.start()
@@ -158,10 +169,10 @@ class HostWatcher:
             self._connected_at = db_now()
             kept = KeptStream(events, since, self.name).start()
             self._follow(host, engine, kept)
-        except EngineUnreachable as error:
+        except EngineUnreachable:
             self.connected.clear()
             if not self._stop.is_set():
-                self._broken(host, str(error), kept.ended_ago if kept is not None else 0.0)
+                stream_end.look(host, self.config, self._memory, kept.ended_ago if kept is not None else 0.0)
         except PluginError as error:
             self.connected.clear()
             hosts.beat(self.sign, db_now() - hosts.WATCHER_MISSED)
@@ -251,7 +262,7 @@ class HostWatcher:
         self._connected_at = db_now()
         host_stage.back(host, self._connected_at)
         self._memory, self._comeback = StreamMemory(), Comeback(engine, now)
-        self._kept_since = host.stream_since
+        self._kept_since, self._is_first = host.stream_since, self._cursor is not None
         since = self._cursor or now
         self._cursor = since
         Host.objects.filter(pk=host.pk).update(
@@ -265,33 +276,13 @@ class HostWatcher:
         logger.info("watching events", extra={"action": "watch_connected", "host": self.name})
         return since
 
-    def _broken(self, host: Host, error: str, ended_ago: float) -> None:
-        """The stream has ended. Is the engine gone, and did it stop its containers as it went?"""
-        asked_at = db_now()
-        try:
-            probe = open_engine(replace(self.config, timeout=2.0))
-            probe.info()
-            probe.close()
-            return
-        except PluginError as gone:
-            error = str(gone)
-        now = db_now()
-        began = shutdown_began(self._memory, now - timedelta(seconds=ended_ago))
-        if began is not None and statuses.any_spared(host.pk):
-            began = None
-        host_stage.lost(host, error, now, killed_since=began, asked_at=asked_at)
-
     def _take(self, host: Host, engine: Engine, event: Event) -> None:
         """One event: marks first, then the hint, so that the check finds them."""
         extra = {"action": "engine_event", "container": event.name, "kind": event.kind.value}
         logger.debug("engine event", extra=extra)
-        if self._kept_since is not None and event.at == self._cursor:
-            # The engine still had the last event that we know: nothing was missed.
-            Host.objects.filter(pk=host.pk).update(stream_since=self._kept_since)
-            host.stream_since = self._since = self._kept_since
-            if self._comeback is not None:
-                self._comeback.lived_on = True
-        self._kept_since = None
+        if self._is_first and event.at == self._cursor:
+            self._has_lived_on(host)
+        self._is_first = False
         container = container_of(host, event)
         self._memory = remember(self._memory, event, container.stop_signal if container else "")
         if container is None:
@@ -303,6 +294,14 @@ class HostWatcher:
                 self._check(container, event.at)
         self._save_cursor(host, event.at)
 
+    def _has_lived_on(self, host: Host) -> None:
+        """The engine still had the last event that we know: it has not started anew, and nothing was missed."""
+        if self._comeback is not None:
+            self._comeback.lived_on = True
+        if self._kept_since is not None:
+            Host.objects.filter(pk=host.pk).update(stream_since=self._kept_since)
+            host.stream_since = self._since = self._kept_since
+
     def _register(self, host: Host, engine: Engine, event: Event) -> None:
         container = register_started(host, engine, event)
         if container is not None:
@@ -313,13 +312,6 @@ class HostWatcher:
         if self._cursor_saved is None or at - self._cursor_saved >= CURSOR_EVERY:
             Host.objects.filter(pk=host.pk).update(last_event_at=at)
             self._cursor_saved = at
-
-    def show_alive(self, now: datetime) -> None:
-        """Show that the stream is held. A call that got no answer has not broken it: since when still stands."""
-        if self.connected.is_set():
-            in_step = self.is_in_step(now)
-            hosts.beat_watchers([] if in_step else [self.sign], [self.sign] if in_step else [], now)
-            hosts.stream_stands(self.host_id, self.since)
 
     def flush_cursor(self) -> None:
         """Write the cursor that throttling has held back."""

@@ -64,16 +64,7 @@ class Supervisor:
                 self._watchers[pk] = watcher
 
     def _show_alive(self) -> None:
-        """As `HostWatcher.show_alive`, for all of them in two statements."""
-        held = {pk: watcher for pk, watcher in self._watchers.items() if watcher.connected.is_set()}
-        if not held:
-            return
-        now = db_now()
-        in_step = {watcher.sign for watcher in held.values() if watcher.is_in_step(now)}
-        behind = {watcher.sign for watcher in held.values()} - in_step
-        hosts.beat_watchers(sorted(behind), sorted(in_step), now)
-        for pk in hosts.without_stream(list(held)):
-            hosts.stream_stands(pk, held[pk].since)
+        show_alive(self._watchers.values())
 
     def stop(self) -> None:
         self._checks.stop()
@@ -83,6 +74,20 @@ class Supervisor:
             watcher.join(3.0)
             with suppress(DatabaseError, InterfaceError):  # the next start goes on from the older cursor
                 watcher.flush_cursor()
+
+
+def show_alive(watchers: Iterable[HostWatcher]) -> None:
+    """Show that these hold their streams, all in two statements; those that get nowhere with what comes are silent.
+
+    A call that got no answer has not broken a stream: since when it is seen still stands.
+    """
+    held = {watcher.host_id: watcher for watcher in watchers if watcher.is_at_work()}
+    if not held:
+        return
+    now = db_now()
+    hosts.beat_watchers({watcher.sign: watcher.worked_off_until(now) for watcher in held.values()}, now)
+    for pk in hosts.without_stream(list(held)):
+        hosts.stream_stands(pk, held[pk].since)
 
 
 def _is_of(watcher: HostWatcher, host: Host) -> bool:

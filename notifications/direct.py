@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 
+from notifications import outcomes
 from notifications.channels.stores import never_called
 from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
 from notifications.core.ports import Sender
@@ -31,6 +32,8 @@ from notifications.outbox import fields_of
 
 SECONDS = 3.0
 RETRY_IN = timedelta(seconds=10)
+AGAIN, AGAIN_AT_MOST = 10.0, 60.0
+"""Seconds until a channel that lacks what is told without the database is tried again: at first, and later."""
 OWN_SECONDS = timedelta(seconds=10)
 """For so long what is written ahead is ours to tell; then the outbox routes it."""
 
@@ -72,22 +75,54 @@ def tell_written(notification: Notification, now: datetime) -> bool:
     return _tell(notification.message(), now)
 
 
-def tell_without_database(message: Message, channels: list[Channel]) -> bool:
-    """Log it and send it through channels that were read before. True if one has it."""
-    _log(message)
-    taking = [one for one in channels if one.takes(message.alert.level)]
-    sendings = _send(taking, message)
-    return _is_told(sendings, message)
+class WithoutDatabase:
+    """A message for channels that were read before; `tell` until none of them lacks it.
+
+    `is_told`: one has it.
+    """
+
+    def __init__(self, message: Message, channels: Collection[Channel]) -> None:
+        self.message, self.is_told = message, False
+        self._lacking = [one for one in channels if one.takes(message.alert.level)]
+        self._last: list[_Sending] = []
+        self._pause, self._next_at = AGAIN, float("-inf")
+
+    def tell(self, at: float) -> None:
+        """Send it to those that lack it, in growing pauses; log it the first time. `at`: a steady clock's seconds."""
+        if at < self._next_at:
+            return
+        if not self._last:
+            _log(self.message)
+        self._note()
+        under_way = [one for one in self._last if one.is_alive()]
+        busy = {one.channel.pk for one in under_way}
+        free = [channel for channel in self._lacking if channel.pk not in busy]
+        self._last = under_way + _send(free, self.message)
+        self._note()
+        self._next_at, self._pause = at + self._pause, min(2 * self._pause, AGAIN_AT_MOST)
+        if self._lacking:
+            _log_untold(self._last, self.message, is_told=self.is_told)
+
+    def _note(self) -> None:
+        """Who has it, also where the answer came late."""
+        has = {one.channel.pk for one in self._last if not one.error}
+        self._lacking = [channel for channel in self._lacking if channel.pk not in has]
+        self.is_told = self.is_told or bool(has)
 
 
-def record_told(message: Message, now: datetime) -> bool:
-    """Put on record what `tell_without_database` has sent; False where another process has."""
-    fields = {"created_at": message.created_at, "state": NotificationState.SENT, **fields_of(message.alert)}
-    return Notification.objects.get_or_create(id=message.id, defaults=fields)[1]
+def record_told(message: Message, now: datetime, *, is_told: bool) -> bool:
+    """Put on record what was told `WithoutDatabase`, or that nobody was; False where another process has."""
+    state = NotificationState.SENT if is_told else NotificationState.FAILED
+    reason = "" if is_told else "no channel took it while the database was away"
+    fields = {"created_at": message.created_at, "state": state, "reason": reason, **fields_of(message.alert)}
+    row, created = Notification.objects.get_or_create(id=message.id, defaults=fields)
+    if is_told and row.state == NotificationState.FAILED:
+        Notification.objects.filter(pk=row.pk).update(state=state, reason=reason)
+    return created
 
 
 def enabled_channels() -> list[Channel]:
-    """Those, with all that `tell_without_database` needs to send through them."""
+    """Those, with all that `WithoutDatabase` needs to send through them."""
     never_called()
     return list(Channel.objects.filter(enabled=True))
 
@@ -105,7 +140,9 @@ def _tell(message: Message, now: datetime) -> bool:
     _log(message)
     try:
         is_routed = _ends_what_is_routed(message.alert)
-        sendings = _send(_audience(message, is_routed=is_routed), message)
+        audience = _audience(message, is_routed=is_routed)
+        _overtake(message, audience)
+        sendings = _send(audience, message)
         told = _is_told(sendings, message)
         _record(message, sendings, now, is_routed=is_routed)
         return told
@@ -142,6 +179,27 @@ def _begins(message: Message) -> QuerySet[Notification]:
     return begins if last is None else begins.filter(written_at__gte=last)
 
 
+def _overtake(message: Message, channels: Collection[Channel]) -> None:
+    """What these channels still lack of earlier alerts with this key would come after this one, and undo it."""
+    if not message.alert.alert_key:
+        return
+    earlier = Notification.objects.filter(alert_key=message.alert.alert_key).exclude(pk=message.id)
+    written_at = Notification.objects.filter(pk=message.id).values_list("written_at", flat=True).first()
+    if written_at is not None:
+        earlier = earlier.filter(written_at__lte=written_at)
+    waiting = Delivery.objects.filter(message=None, state=DeliveryState.PENDING)
+    outcomes.overtake(waiting.filter(notification__in=earlier, channel__in=channels))
+
+
+def _overtaken(notification: Notification) -> QuerySet[Delivery]:
+    """Of this alert's, those whose channel was told of it anew meanwhile."""
+    key = notification.alert_key
+    later = Notification.objects.filter(alert_key=key, written_at__gt=notification.written_at)
+    told = Delivery.objects.filter(channel=OuterRef("channel"), message=None, notification__in=later)
+    own = Delivery.objects.filter(notification=notification, message=None, state=DeliveryState.PENDING)
+    return own.filter(Exists(told)) if key else own.none()
+
+
 def _log(message: Message) -> None:
     alert = message.alert
     level = logging.CRITICAL if alert.kind is AlertKind.FIRING else logging.WARNING
@@ -152,9 +210,17 @@ def _log(message: Message) -> None:
 def _is_told(sendings: list[_Sending], message: Message) -> bool:
     told = any(not sending.error for sending in sendings)
     if sendings and not told:
-        errors = "; ".join(f"{sending.channel.name}: {sending.error}" for sending in sendings)
-        logger.critical("nobody could be told: %s", errors, extra={"action": "untold", **_ids(message)})
+        _log_untold(sendings, message, is_told=False)
     return told
+
+
+def _log_untold(sendings: list[_Sending], message: Message, *, is_told: bool) -> None:
+    errors = "; ".join(f"{sending.channel.name}: {sending.error}" for sending in sendings if sending.error)
+    extra = {"action": "untold", **_ids(message)}
+    if is_told:
+        logger.warning("not all could be told: %s", errors, extra=extra)
+    else:
+        logger.critical("nobody could be told: %s", errors, extra=extra)
 
 
 def _send(channels: list[Channel], message: Message) -> list[_Sending]:
@@ -194,6 +260,8 @@ def _record(message: Message, sendings: list[_Sending], now: datetime, *, is_rou
         ]
         # One who waited for long may find that the outbox has begun to send it too.
         Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+        _overtake(message, [one.channel for one in sendings])
+        outcomes.overtake(_overtaken(notification))
 
 
 def _became(alert: Alert, states: Collection[DeliveryState], *, is_routed: bool) -> tuple[str, str]:

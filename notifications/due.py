@@ -30,20 +30,22 @@ URGENT = Q(notification__level=AlertLevel.CRITICAL.value, notification__kind=Ale
 
 
 def due(now: datetime) -> QuerySet[Delivery]:
-    """What can be sent now. Behind an earlier message of its group on the same channel waits all but what is critical, so
-    that an end does not come before its begin; what is over the limit waits for its summary.
+    """What can be sent now. Behind an earlier message of its group on the same channel, or of the same alert where it is told
+    directly, waits all but what is critical, so that an end does not come before its begin; what is over the limit waits
+    for its summary.
     """
     free = Q(channel__blocked_until=None) | Q(channel__blocked_until__lte=now)
     rows = Delivery.objects.filter(
         Q(channel=None) | (free & Q(is_limited=False)), state=DeliveryState.PENDING, next_try_at__lte=now
     )
     earlier = Delivery.objects.filter(
-        channel=OuterRef("channel"),
-        message__group=OuterRef("message__group"),
-        state=DeliveryState.PENDING,
-        pk__lt=OuterRef("pk"),
+        channel=OuterRef("channel"), state=DeliveryState.PENDING, pk__lt=OuterRef("pk")
     )
-    return rows.filter(URGENT | ~Exists(earlier))
+    of_group = earlier.filter(message__group=OuterRef("message__group"))
+    of_alert = earlier.filter(
+        message=None, notification__alert_key=OuterRef("notification__alert_key")
+    ).exclude(notification__alert_key="")
+    return rows.filter(URGENT | (~Exists(of_group) & (Q(message__isnull=False) | ~Exists(of_alert))))
 
 
 def lane_of(delivery: Delivery) -> Lane:

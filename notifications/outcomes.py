@@ -6,6 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from notifications import failover
@@ -100,6 +101,22 @@ def _direct(notification_id: UUID | None) -> list[tuple[str, str]]:
 
 def _of_message(message_id: UUID) -> list[tuple[str, str]]:
     return list(Delivery.objects.filter(message=message_id).values_list("state", "channel_name"))
+
+
+def overtake(rows: QuerySet[Delivery]) -> None:
+    """What waits among these direct deliveries is told no more, because something newer about the same thing is."""
+    with transaction.atomic():
+        found = dict(rows.filter(message=None).values_list("pk", "notification_id"))
+        waiting = Delivery.objects.filter(pk__in=found, state=DeliveryState.PENDING)
+        if not found or not waiting.update(state=DeliveryState.MERGED, answer="overtaken by a newer one"):
+            return
+        for notification_id in set(found.values()):
+            states = _direct(notification_id)
+            told = Notification.objects.filter(pk=notification_id, route_at=None)
+            if {state for state, _ in states} == {DeliveryState.MERGED}:
+                told = told.filter(state=NotificationState.PENDING)
+                told.update(state=NotificationState.MERGED, reason="overtaken by a newer one")
+            _settle(told, states)
 
 
 def _settle(told: QuerySet[Notification], rows: list[tuple[str, str]]) -> None:

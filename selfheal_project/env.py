@@ -120,6 +120,18 @@ _KEEPALIVES = {
     "tcp_user_timeout": 20_000,
 }
 """A server that is cut off without a reset is given up within half a minute (seconds; the last in milliseconds)."""
+_AT_THE_SERVER = {
+    "idle_in_transaction_session_timeout": "20s",
+    "lock_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20s",
+}
+"""The server gives us up as well: what a frozen process, or one that is cut off, has locked is free again after 20 s.
+
+All others would wait for it otherwise. The second is for one that goes on and on within a transaction.
+"""
 
 
 def _sqlite(path: Path) -> dict[str, Any]:
@@ -147,6 +159,7 @@ def _postgres(url: str) -> dict[str, Any]:
             "DATABASE_URL names no database; write postgres://user:password@host:5432/name."
         )
     options: dict[str, Any] = {"connect_timeout": 5, **_KEEPALIVES, **dict(parse_qsl(parts.query))}
+    options["options"] = " ".join([*_settings_at_the_server(), options.get("options", "")]).strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
@@ -158,6 +171,11 @@ def _postgres(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }
+
+
+def _settings_at_the_server() -> list[str]:
+    """In front of what the URL says: of two the last one counts."""
+    return [f"-c {name}={value}" for name, value in _AT_THE_SERVER.items()]
 
 
 def broker(url: str) -> str:

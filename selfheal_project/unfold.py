@@ -101,6 +101,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "containers that mend themselves",
     "SITE_SYMBOL": "healing",
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "healing.admin.front_page.fill",
     "STYLES": [
         lambda _request: static("selfheal/admin.css"),
         lambda _request: static("notifications/alerting.css"),

@@ -1,5 +1,7 @@
 """The admin, one file a topic. Registering happens on import."""
 
+from django.contrib.admin import site
+
 from healing.admin import (
     config,
     container,
@@ -27,3 +29,5 @@ __all__ = [
     "system",
     "users",
 ]
+
+site.index_template = "healing/admin/index.html"

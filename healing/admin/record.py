@@ -81,6 +81,7 @@ class FailureRecordAdmin(ReadOnlyAdmin):
         ("stage", ChoicesDropdownFilter),
         "priority",
         "is_found",
+        ("resolved_at", admin.EmptyFieldListFilter),
         ("detected_at", RangeDateTimeFilter),
         ("container", AutocompleteSelectFilter),
         ("tenant", AutocompleteSelectFilter),

@@ -55,7 +55,8 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the world looks like at the moment of decision. `attempts_made` are those of this failure.
+    """What the world looks like at the moment of decision. `attempts_made` are those of this failure
+    that the guard has not withdrawn.
 
     `dry_run_by` names the scope whose dry run forbids to touch anything; empty where none does. `goes_along`: it does
     not fail by itself, and is to be restarted because a container that it needs has come back.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -14,6 +14,8 @@ BATCH = timedelta(seconds=0.5)
 LAST_DIE = timedelta(seconds=5)
 """It ends its event stream so soon after the last container has died."""
 KEEP = timedelta(seconds=120)
+IN_FLIGHT = timedelta(seconds=1)
+"""An event so young may still be on its way through a stream that works."""
 
 HINTS = frozenset(
     {
@@ -27,6 +29,21 @@ HINTS = frozenset(
         EventKind.UNHEALTHY,
     }
 )
+
+
+class EventStream(Iterator[Event]):
+    """Events as they come, and until when all have. That nothing comes does not tell: a dead stream is as silent.
+
+    `told_until`: by the engine's clock, until when all that has happened is known to have come through; None: not known.
+    """
+
+    def __init__(self, follow: Callable[[EventStream], Iterator[Event]]) -> None:
+        """`follow` gives the events of this stream, and sets its `told_until` from the thread that takes them."""
+        self.told_until: datetime | None = None
+        self._events = follow(self)
+
+    def __next__(self) -> Event:
+        return next(self._events)
 
 
 @dataclass(frozen=True, slots=True)

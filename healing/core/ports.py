@@ -63,7 +63,9 @@ class Engine(Protocol):
     def events(self, since: datetime | None, idle_timeout: float) -> Iterator[Event]:
         """Events from `since` on (the engine's clock), oldest first, as they happen, until the stream ends.
 
-        Raise EngineUnreachable when the stream breaks, or when a stream silent for `idle_timeout` turns out dead.
+        Raise EngineUnreachable when the stream breaks, or when a stream silent for `idle_timeout` turns out dead. An
+        `EventStream` says besides until when nothing is missing: without that, an exit of which no event tells is
+        judged a minute later.
         """
 
     def close(self) -> None:

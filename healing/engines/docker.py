@@ -19,12 +19,13 @@ from typing import Any
 from urllib.parse import quote
 
 from healing.core.errors import ContainerNotFound, EngineRefused, PluginError
+from healing.core.events import IN_FLIGHT, EventStream
 from healing.core.ports import EngineConfig
 from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
 from healing.engines.docker_actions import DockerActions
 from healing.engines.docker_connect import Connector
 from healing.engines.docker_errors import not_an_engine, refusal, too_old
-from healing.engines.docker_events import IN_FLIGHT, EventReader, events_query, history_query, newest_after
+from healing.engines.docker_events import EventReader, History, events_query, history_query, newest_after
 from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
 from healing.engines.docker_logs import last_lines
@@ -117,7 +118,7 @@ class DockerEngine:
         reader = EventReader(stream, self._http.address, self._missed, idle_timeout, now or since or _EPOCH)
         with self._lock:
             self._readers.add(reader)
-        return self._read(reader)
+        return EventStream(lambda stream: self._read(reader, stream))
 
     def close(self) -> None:
         with self._lock:
@@ -129,34 +130,36 @@ class DockerEngine:
             actions.close()
         self._http.close()
 
-    def _read(self, reader: EventReader) -> Iterator[Event]:
+    def _read(self, reader: EventReader, stream: EventStream) -> Iterator[Event]:
         try:
-            yield from reader
+            yield from reader.follow(stream)
         finally:
             with self._lock:
                 self._readers.discard(reader)
 
-    def _now(self) -> datetime | None:
+    def _now(self, timeout: float | None = None) -> datetime | None:
         """The engine's clock, where it tells."""
-        return parse_time(_mapping(self._get("/info", "info")).get("SystemTime"))
+        return parse_time(_mapping(self._get("/info", "info", timeout=timeout)).get("SystemTime"))
 
-    def _missed(self, last_at: datetime) -> Event | None:
-        """An event that the engine remembers and its stream has not brought. Raise EngineUnreachable where it is silent."""
+    def _missed(self, last_at: datetime) -> History:
+        """What the engine remembers and its stream has not brought. Raise EngineUnreachable where it is silent."""
         timeout = min(PING_TIMEOUT, self._timeout)
         self._http.get("/_ping", "ping", timeout)
         try:
-            now = self._now()
+            now = self._now(timeout)
             if now is None or now - IN_FLIGHT <= last_at:
-                return None
+                return History()
             query = history_query(last_at, now)
             body, _ = self._http.get(f"{self._prefix()}/events", "event history", timeout, query)
         except PluginError:
-            return None  # it lives, and does not tell: the stream is given the benefit of the doubt
-        return newest_after(last_at, body.splitlines())
+            return History()  # it lives, and does not tell: the stream is given the benefit of the doubt
+        return History(newest_after(last_at, body.splitlines()), now - IN_FLIGHT)
 
-    def _get(self, path: str, what: str, query: dict[str, str] | None = None) -> Any:
+    def _get(
+        self, path: str, what: str, query: dict[str, str] | None = None, timeout: float | None = None
+    ) -> Any:
         with self._agreeing():
-            return self._http.get_json(self._prefix() + path, what, self._timeout, query)
+            return self._http.get_json(self._prefix() + path, what, timeout or self._timeout, query)
 
     @contextmanager
     def _agreeing(self) -> Iterator[None]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from healing.core.errors import EngineUnreachable
+from healing.core.events import IN_FLIGHT, EventStream
 from healing.core.types import Event, EventKind
 from healing.engines.address import Address
 from healing.engines.docker_errors import transport_error
@@ -23,9 +25,16 @@ _ACTIONS = sorted({kind.value.partition(":")[0] for kind in EventKind})
 
 FILTERS = json.dumps({"type": ["container"], "event": _ACTIONS})
 
+ASK_AFTER = 5.0
+"""Seconds of silence after which the engine is asked what the stream should have brought."""
 
-IN_FLIGHT = timedelta(seconds=1)
-"""An event so young may still be on its way through a stream that works."""
+
+class History(NamedTuple):
+    """What an engine tells when it is asked. `until`: as far as it told all; None where it did not."""
+
+    newest: Event | None = None
+    """The newest event that the stream has not brought."""
+    until: datetime | None = None
 
 
 def history_query(since: datetime, now: datetime) -> dict[str, str]:
@@ -55,22 +64,28 @@ class EventReader:
         self,
         stream: Stream,
         address: Address,
-        missed: Callable[[datetime], Event | None],
+        missed: Callable[[datetime], History],
         idle_timeout: float,
         opened_at: datetime,
     ) -> None:
+        """`missed` asks the engine for what has happened after a time, and raises EngineUnreachable where it is silent."""
         self._stream = stream
         self._address = address
         self._missed = missed
         self._last_at = opened_at
         self._idle_timeout = idle_timeout
+        self._heard_at = time.monotonic()
+        self._told: EventStream | None = None
         self._closing = False
-        stream.watch(idle_timeout, self._ask_whether_alive)
+        stream.watch(min(idle_timeout, ASK_AFTER), self._ask_whether_alive)
 
-    def __iter__(self) -> Iterator[Event]:
+    def follow(self, told: EventStream) -> Iterator[Event]:
+        """The events of this stream as `told`, which learns until when all have come."""
+        self._told = told
         try:
             while line := self._readline():
                 event = _decode(line)
+                self._heard_at = time.monotonic()
                 if event is not None:
                     self._last_at = max(self._last_at, event.at)
                     yield event
@@ -92,15 +107,24 @@ class EventReader:
             raise transport_error(self._address, error, self._idle_timeout) from error
 
     def _ask_whether_alive(self) -> None:
-        """Raise EngineUnreachable where the engine no longer answers on another connection, or tells of an event
-        there that has not come through here: a stream can be dead while its engine lives."""
+        """Raise EngineUnreachable where the engine no longer answers on another connection, for as long as the idle
+        timeout, or tells of an event there that has not come through here: a stream can be dead while its engine lives.
+        """
         if self._closing:
             return
-        event = self._missed(self._last_at)
+        try:
+            event, until = self._missed(self._last_at)
+        except EngineUnreachable:
+            if time.monotonic() - self._heard_at < self._idle_timeout:
+                return
+            raise
         if event is not None:
             raise EngineUnreachable(
                 f"the event stream of {self._address} is dead: it did not bring {event.kind.value} of {event.name}"
             )
+        self._heard_at = time.monotonic()
+        if self._told is not None and until is not None:
+            self._told.told_until = until
 
 
 def _decode(line: bytes) -> Event | None:

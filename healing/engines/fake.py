@@ -20,6 +20,7 @@ from healing.core.errors import (
     PermanentError,
     PluginError,
 )
+from healing.core.events import IN_FLIGHT, EventStream
 from healing.core.ports import EngineConfig
 from healing.core.recreation import NEW, OLD, lasting_name
 from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
@@ -188,7 +189,7 @@ class FakeEngine(Script):
                 )
             closed = threading.Event()
             self._streams.add(closed)
-        return self._follow(position, closed)
+        return EventStream(lambda stream: self._follow(position, closed, stream))
 
     def close(self) -> None:
         with self._world.changed:
@@ -196,12 +197,13 @@ class FakeEngine(Script):
                 closed.set()
             self._world.changed.notify_all()
 
-    def _follow(self, position: int, closed: threading.Event) -> Iterator[Event]:
+    def _follow(self, position: int, closed: threading.Event, stream: EventStream) -> Iterator[Event]:
         world = self._world
         while True:
             with world.changed:
                 world.settle()
                 while position >= len(world.events) and not closed.is_set() and not world.is_down:
+                    stream.told_until = world.clock() - IN_FLIGHT
                     world.changed.wait(0.05)
                     world.settle()
                 if closed.is_set() or position >= len(world.events):

@@ -30,6 +30,7 @@ from healing.core.errors import (
     PermanentError,
     TemporaryError,
 )
+from healing.core.events import IN_FLIGHT, EventStream
 from healing.core.ports import EngineConfig
 from healing.core.types import EngineInfo, Event, EventKind, ExecResult, Snapshot, Summary
 from healing.engines.address import parse_address
@@ -144,13 +145,13 @@ class ProcessEngine:
         closed = threading.Event()
         self._streams.add(closed)
         now = datetime.now(UTC)
-        return self._follow(min(since or now, now), closed)
+        return EventStream(lambda stream: self._follow(min(since or now, now), closed, stream))
 
     def close(self) -> None:
         for closed in list(self._streams):
             closed.set()
 
-    def _follow(self, since: datetime, closed: threading.Event) -> Iterator[Event]:
+    def _follow(self, since: datetime, closed: threading.Event, stream: EventStream) -> Iterator[Event]:
         """Events as they happen, looking now and then for processes that were lost unseen."""
         looked = 0.0
         try:
@@ -159,6 +160,7 @@ class ProcessEngine:
                     yield event
                 elif time.monotonic() - looked > _LOOK_FOR_LOST:
                     looked = time.monotonic()
+                    stream.told_until = datetime.now(UTC) - IN_FLIGHT
                     self._look_for_lost()
         except OSError as error:
             raise EngineUnreachable(f"the events of {self._store.folder} cannot be read: {error}") from error

@@ -16,7 +16,8 @@ from healing.core.window import after_failed
 from healing.effective import config_book
 from healing.models import Attempt, AttemptState, FailureRecord, Stage
 from healing.pipeline import acting, alert_details, alerts
-from healing.pipeline.guard import STARTED
+from healing.pipeline.engines import retry_in
+from healing.pipeline.guard import STARTED, was_forced
 from healing.pipeline.verifying import note_exit
 from healing.store import heals, statuses, windows
 from healing.store.clock import db_now
@@ -26,11 +27,14 @@ from notifications.core.alert import Outcome
 logger = logging.getLogger(__name__)
 
 LOOP_ATTEMPTS = 3
+LOOK_AGAIN = timedelta(seconds=5)
 
 
-def withdrawn(failure: FailureRecord, attempt: Attempt, reason: str) -> Next:
-    """Nothing is called. If it was started meanwhile, that start is verified; else decide anew."""
+def withdrawn(failure: FailureRecord, attempt: Attempt, reason: str) -> Next | None:
+    """Nothing is called. If it was started meanwhile, that start is verified; else decide anew, and what a person wants stands."""
     now = db_now()
+    stands = was_forced(attempt)
+    due_at = _wanted_again_at(failure, now) if stands else now
     with transaction.atomic():
         if reason == STARTED:
             until = _verify_until(failure, now)
@@ -38,8 +42,8 @@ def withdrawn(failure: FailureRecord, attempt: Attempt, reason: str) -> Next:
             heals.move(failure, Stage.VERIFY, now, reason=attempt.reason)
             return Next(Stage.VERIFY, failure.pk, failure.priority)
         _end(attempt, AttemptState.WITHDRAWN, outcome=reason, called_at=None, ended_at=now)
-        heals.move(failure, Stage.DIAGNOSE, now, reason=reason)
-    return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
+        heals.move(failure, Stage.DIAGNOSE, due_at, reason=reason, forced=stands)
+    return None if stands else Next(Stage.DIAGNOSE, failure.pk, failure.priority)
 
 
 def answered(
@@ -74,13 +78,16 @@ def refused(
     left: Snapshot | None = None,
     *,
     unreachable: bool = False,
-) -> Next:
+) -> Next | None:
     """The engine said no: a record of its own, and the next attempt after back-off.
 
+    What a person wants still stands where no engine was there to do it.
     `left` is how the call has left the container, where that is known: it may have been stopped and not started again.
     """
     now = db_now()
     config = config_book().config(failure.container)
+    stands = unreachable and was_forced(attempt)
+    due_at = _wanted_again_at(failure, now) if stands else now
     with transaction.atomic():
         _note_stopped(failure, left)
         _end(attempt, AttemptState.FAILED, answer=answer, answered_at=now, ended_at=now)
@@ -98,11 +105,17 @@ def refused(
                 name=AlertName.RESTART_FAILED,
                 next_step=alert_details.after_refusal(attempt),
             )
-        heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, reason=answer)
+        fields = {"action_result": ActionResult.FAILED, "reason": answer, "forced": stands}
+        heals.move(failure, Stage.DIAGNOSE, due_at, **fields)
     if attempt.row_number <= 1 and not unreachable:
         windows.move(failure.container.host_id, after_failed, now)
     logger.warning("restart failed: %s", answer, extra={"action": "restart_failed", "failure": failure.pk})
-    return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
+    return None if stands else Next(Stage.DIAGNOSE, failure.pk, failure.priority)
+
+
+def _wanted_again_at(failure: FailureRecord, now: datetime) -> datetime:
+    """When a person's demand is decided again: it has no back-off that would keep it from being tried without end."""
+    return now + retry_in(failure.container.host, failure.forced_at or failure.detected_at, now)
 
 
 def removed(failure: FailureRecord, attempt: Attempt) -> None:
@@ -114,8 +127,11 @@ def removed(failure: FailureRecord, attempt: Attempt) -> None:
         alerts.resolved(failure, f"{failure.container_name} was removed", outcome=Outcome.GONE)
 
 
-def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) -> Next:
-    """The worker that called has gone silent, and lease, stop timeout and slack are over: look, never call again."""
+def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | None) -> Next | None:
+    """The worker that called has gone silent, and lease, stop timeout and slack are over: look, never call again.
+
+    An engine that was out of reach meanwhile is given that time anew.
+    """
     now = db_now()
     guarded = (attempt.guard_engine_id, attempt.guard_started_at)
     lost = failure.lost_claims
@@ -131,12 +147,31 @@ def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
                 _tell(failure, attempt, config_book().config(failure.container), until)
             heals.move(failure, Stage.VERIFY, now, lost_claims=lost, reason=attempt.reason)
         return Next(Stage.VERIFY, failure.pk, failure.priority)
+    until = _may_come_until(failure, attempt, now)
+    if now < until:
+        reason = "its worker went silent, and the engine, out of reach since, may only now do what was asked"
+        with transaction.atomic():
+            Attempt.objects.filter(pk=attempt.pk).update(verify_until=until)
+            due_at = min(until, now + LOOK_AGAIN)
+            heals.move(failure, Stage(failure.stage), due_at, lost_claims=lost, reason=reason)
+        return None
     outcome = "its worker went silent before the engine started it"
     with transaction.atomic():
         _note_stopped(failure, snapshot)
         _end(attempt, AttemptState.FAILED, outcome=outcome, ended_at=now)
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, lost_claims=lost)
     return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
+
+
+def _may_come_until(failure: FailureRecord, attempt: Attempt, now: datetime) -> datetime:
+    """Until when an engine that was out of reach since the call may still carry it out; `now` where it was not."""
+    lasts = timedelta(seconds=attempt.stop_timeout + heals.TAKE_OVER_SLACK)
+    if failure.reason.startswith(windows.BLIND_REASON):
+        return now + lasts
+    until = max(attempt.verify_until or now, now)
+    back = failure.container.host.state_since
+    was_away = back is not None and attempt.called_at is not None and back > attempt.called_at
+    return max(back + lasts, until) if back is not None and was_away else until
 
 
 def _note_stopped(failure: FailureRecord, left: Snapshot | None) -> None:

@@ -51,7 +51,7 @@ def _evaluate(now: datetime) -> None:
     system, started_at = config_book().system, breakers.started_at()
     _evaluate_fleet(system, counts, started_at, now)
     for host in breakers.hosts_to_look_at(_many(counts)):
-        if host.state == HostState.DOWN:
+        if host.state == HostState.DOWN and host.enabled:
             continue
         count = counts.get(host.pk) or Count(running=breaker_counts.number_running(host))
         _step(host, count, now, in_grace=breakers.in_grace(host, started_at, now), system=system)
@@ -123,6 +123,8 @@ def _step(row: Row, count: Count, now: datetime, *, in_grace: bool, system: Syst
             breakers.set_calm(row, None)
         case Move.CLOSE:
             _close(row, count, system, now)
+            if isinstance(row, SystemState):
+                return  # its incident ends with the next tick: a decision under way may be opening a host's within it
         case Move.NONE:
             pass
     if row.breaker_since is not None:
@@ -221,6 +223,9 @@ def _end_if_over(row: Row, system: SystemState, now: datetime) -> None:
     incident_id = row.breaker_incident_id
     if incident_id is None or row.breaker_since is not None:
         return
+    if isinstance(row, SystemState):
+        # Again: who closed it may have died before.
+        breakers.leave_fleet(incident_id)
     is_told = not _is_part_of_fleets(row, system)
     if is_told and breakers.quarantined(incident_id):
         return

@@ -8,7 +8,7 @@ from enum import Enum
 
 from healing.core import lifecycle
 from healing.core.config import Config
-from healing.core.detect import detect
+from healing.core.detect import detect, is_known_failure
 from healing.core.diagnose import Diagnosis, diagnose
 from healing.core.evidence import Evidence
 from healing.core.limits import Budget, attempts_in_row, budget
@@ -49,6 +49,11 @@ class Case:
     @property
     def attempts_made(self) -> int:
         return self.last.number if self.last is not None else 0
+
+    @property
+    def attempts_tried(self) -> int:
+        """How many of them may have reached the engine: the guard has not withdrawn them."""
+        return sum(attempt.state != AttemptState.WITHDRAWN for attempt in self.made)
 
     @property
     def failed_at(self) -> datetime | None:
@@ -125,7 +130,7 @@ def standing_of(case: Case, now: datetime) -> Standing:
         stream_since=watched.since,
         events_until=watched.until,
         grace_until=host.grace_until,
-        by_event=True,
+        by_event=watched.until is not None,
         partial=probed,
     )
     change = detect(statuses.to_core(container.health), seen, case.config, now).change
@@ -139,9 +144,13 @@ def standing_of(case: Case, now: datetime) -> Standing:
 
 
 def _attempt_failed(case: Case) -> bool:
-    """Whether our last attempt was found not to have worked, and nobody has started the container since."""
+    """Whether our last attempt was found not to have worked, and nobody has started or stopped the container since."""
     last = case.last
     if last is None or last.state != AttemptState.FAILED or last.ended_at is None:
         return False
+    if case.snapshot.state is EngineState.EXITED:
+        container = case.failure.container
+        known = is_known_failure(statuses.to_core(container.health), case.snapshot)
+        return known or own_calls.has_ended(container.pk, case.snapshot)
     started = case.snapshot.started_at
     return not (case.snapshot.is_running and started is not None and started > last.ended_at)

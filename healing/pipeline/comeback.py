@@ -6,7 +6,6 @@ As it starts, Docker without live-restore stops whatever outlived its last run, 
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import islice
 
 from healing.core.errors import PluginError
 from healing.core.ports import Engine
@@ -14,7 +13,10 @@ from healing.core.types import EngineState
 from healing.store import statuses
 
 _LOOKED_AT = 5
-"""An engine that started anew has no container that started before: a few tell for all."""
+"""An engine that started anew has no container that started before: a few tell for all, best those that it lists last.
+
+It lists the newest first, and those may have been made while it was out of our sight.
+"""
 
 
 class Comeback:
@@ -37,8 +39,8 @@ class Comeback:
 
     def _any_older_than(self, at: datetime) -> bool:
         try:
-            running = (row.id for row in self._engine.list() if row.state is EngineState.RUNNING)
-            starts = [self._engine.inspect(one).started_at for one in islice(running, _LOOKED_AT)]
+            running = [row.id for row in self._engine.list() if row.state is EngineState.RUNNING]
+            starts = [self._engine.inspect(one).started_at for one in running[-_LOOKED_AT:]]
         except PluginError:
             return True
         return any(start is not None and start < at for start in starts)

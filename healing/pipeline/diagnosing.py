@@ -107,17 +107,22 @@ def _decide(case: Case, now: datetime) -> Next | None:
         broken = breaking.at_decision(load.host, case.book.system, now)
         failure.container.host = load.host
         decision = decide(case.diagnosis, case.config, _situation(case, now, load, broken), now)
-        if decision.course is Course.QUARANTINE:
-            statuses.lock(failure.container_id)
+        if decision.course is Course.QUARANTINE and _was_released(failure):
+            heals.move(failure, Stage.DIAGNOSE, now, reason="released by a person meanwhile: decided anew")
+            return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
         if decision.course is not Course.ACT:
             heals.write(failure, **_findings(case, decision))
-        logger.info(
-            "%s: %s",
-            decision.course.value,
-            decision.reason,
-            extra={"action": "decided", "container": failure.container_name, "failure": failure.pk},
-        )
+        about = {"action": "decided", "container": failure.container_name, "failure": failure.pk}
+        logger.info("%s: %s", decision.course.value, decision.reason, extra=about)
         return _COURSES[decision.course](case, decision, now)
+
+
+def _was_released(failure: FailureRecord) -> bool:
+    """Whether a person has ended the quarantine since the claim: what was decided as a trial no longer counts.
+
+    The container's row is held from here on, so that no release comes between.
+    """
+    return statuses.lock(failure.container_id).released_at != failure.container.health.released_at
 
 
 def _situation(case: Case, now: datetime, load: Load | None = None, broken: Hold | None = None) -> Situation:
@@ -134,7 +139,7 @@ def _situation(case: Case, now: datetime, load: Load | None = None, broken: Hold
         goes_along=bool(case.along_with) and "detected_as" not in failure.details,
         heals_under_way=load.fleet if load else 0,
         window=load.window if load else Window(),
-        attempts_made=case.attempts_made,
+        attempts_made=case.attempts_tried,
         forced=failure.forced,
         is_trial=failure.is_trial,
     )
@@ -176,15 +181,8 @@ def _act(case: Case, decision: Decision, now: datetime) -> Next:
         intent_at=now,
     )
     stage = Stage(case.diagnosis.action)
-    heals.move(
-        failure,
-        stage,
-        now,
-        action=case.diagnosis.action,
-        action_result=ActionResult.PENDING,
-        forced=False,
-        **_findings(case, decision),
-    )
+    intent = {"action": case.diagnosis.action, "action_result": ActionResult.PENDING, "forced": False}
+    heals.move(failure, stage, now, **intent, **_findings(case, decision))
     return Next(stage, failure.pk, failure.priority)
 
 

@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 
 from healing.core import lifecycle
 from healing.core.decide import DRY_RUN, HELD
-from healing.core.detect import is_known_failure
 from healing.core.diagnose import CAME_BACK
-from healing.core.exits import PATIENCE, untold_for
 from healing.core.types import EngineHealth, EngineState, Snapshot
 from healing.effective import ConfigBook
 from healing.models import Attempt, FailureRecord
 from healing.pipeline import breaking, dependencies
-from healing.store import heals, hosts, statuses
+from healing.pipeline.exited import no_failure
+from healing.store import heals, statuses
 from healing.store.clock import db_now
 
 OUTDATED = timedelta(seconds=600)
@@ -23,7 +22,7 @@ STARTED = "it was started meanwhile"
 
 def read_anew(failure: FailureRecord) -> None:
     """What people, the watcher and breakers have written while the engine was asked counts too. Raise StaleFence."""
-    rows = FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence)
+    rows = FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence, lease_owner=failure.lease_owner)
     fresh = rows.select_related("container__host", "container__health").first()
     if fresh is None:
         raise heals.StaleFence(f"failure #{failure.pk} was taken over by another worker, or deleted")
@@ -54,26 +53,22 @@ def _changed(failure: FailureRecord, snapshot: Snapshot, book: ConfigBook, now: 
     if snapshot.state is EngineState.EXITED:
         if lifecycle.was_stopped_by_hand(status, snapshot):
             return "stopped by hand meanwhile"
-        if not is_known_failure(before, snapshot) and _may_be_stopped(failure, snapshot, now):
-            return "it has ended meanwhile, and the engine's events of that time are not worked off yet"
+        config = book.config(failure.container)
+        if why_not := no_failure(failure.container, before, snapshot, config, now):
+            return f"it has ended meanwhile: {why_not}"
     if snapshot.is_running and lifecycle.is_stopping(status, snapshot, now):
         return "told to stop by somebody meanwhile"
     return "healthy again meanwhile" if _is_healthy(failure, snapshot, book) else ""
 
 
-def _may_be_stopped(failure: FailureRecord, snapshot: Snapshot, now: datetime) -> bool:
-    """Whether the stop signal that would say so may still be under way; the diagnosis waits for it."""
-    until = hosts.watched(failure.container.host, now).until
-    waits = untold_for(snapshot.finished_at, until, now)
-    return waits is not None and waits < PATIENCE
-
-
 def _held_back(failure: FailureRecord, attempt: Attempt, book: ConfigBook, now: datetime) -> str:
-    """Whether it is held by now: by a dry run, or by what a person's own demand goes through."""
+    """Whether it is held by now: by a dry run, or by what a person's own demand goes through, such as `auto_restart`."""
     if scope := book.dry_run_by(failure.container):
         return f"{DRY_RUN} of {scope}"
     if was_forced(attempt):
         return ""
+    if not book.config(failure.container).auto_restart:
+        return "auto_restart is off by now"
     hold = book.maintenance(failure.container, now) or dependencies.held(failure, book, now)
     hold = hold or breaking.hold(failure.container.host, book.system, now)
     return f"{HELD}: {hold.reason}" if hold is not None else ""

@@ -139,7 +139,7 @@ def _watchers(now: datetime, at: Mapping[str, datetime]) -> list[Part]:
 
 def _watcher(queue: str, silent: list[Unwatched], at: Mapping[str, datetime], now: datetime) -> Part:
     option = f" --queue {queue}" if queue else ""
-    advice = f"Start it: manage.py watch{option}. Meanwhile polling finds failures, later, and stops by hand are not seen."
+    advice = f"Start it, or restart it where it hangs: manage.py watch{option}. Meanwhile polling finds failures, later, and stops by hand are not seen."
     names = [host.name for host in silent]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     details = f"No events are taken from {', '.join(names[:_NAMED])}{more}." if names else ""

@@ -15,6 +15,7 @@ from healing.core.types import (
     Health,
     Lifecycle,
     ProbeResult,
+    Snapshot,
 )
 from healing.effective import ConfigBook
 from healing.models import FailureRecord, HealthStatus, Stage
@@ -42,7 +43,7 @@ def react(
     if failure is not None:
         failure.container = row.container  # loaded; an alert would read it again
     if change is None:
-        return _at_rest(detection, failure, now) if failure is not None else []
+        return _at_rest(detection, failure, now, look.snapshot) if failure is not None else []
     match change.kind:
         case ChangeKind.FAILED:
             return _failed(row, detection, config, failure, now, look)
@@ -158,7 +159,9 @@ def _is_waiting(failure: FailureRecord) -> bool:
     return failure.stage in (Stage.DIAGNOSE, Stage.OBSERVE) and not failure.forced
 
 
-def _at_rest(detection: Detection, failure: FailureRecord, now: datetime) -> list[Next]:
+def _at_rest(
+    detection: Detection, failure: FailureRecord, now: datetime, snapshot: Snapshot | None
+) -> list[Next]:
     """Somebody has stopped or finished a container whose failure is open: there is nothing left to heal.
 
     One that is to be recreated was stopped by us, and so was what has ended during a call of ours.
@@ -169,15 +172,18 @@ def _at_rest(detection: Detection, failure: FailureRecord, now: datetime) -> lis
     if (
         at_rest
         and _is_waiting(failure)
-        and not (finished and _ended_by_us(failure, detection.status.ended_at))
+        and not (finished and _ended_by_us(failure, detection.status.ended_at, snapshot))
         and _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
     ):
         alerts.resolved(failure, f"{failure.container_name}: {reason}")
     return []
 
 
-def _ended_by_us(failure: FailureRecord, ended_at: datetime | None) -> bool:
-    return ended_at is not None and own_calls.our_call_covers(failure.container_id, ended_at)
+def _ended_by_us(failure: FailureRecord, ended_at: datetime | None, snapshot: Snapshot | None) -> bool:
+    if ended_at is None:
+        return False
+    covered = own_calls.our_call_covers(failure.container_id, ended_at)
+    return covered or (snapshot is not None and own_calls.has_ended(failure.container_id, snapshot))
 
 
 def _gone(row: HealthStatus, failure: FailureRecord | None, now: datetime) -> None:

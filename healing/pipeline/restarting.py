@@ -31,6 +31,7 @@ from healing.store import clock, heals
 from healing.store.clock import db_now
 from healing.store.durability import settles_now
 from healing.store.heals import CALL_SLACK, Next
+from healing.store.windows import BLIND_REASON
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ def run(failure_id: int, stage: Stage = Stage.RESTART) -> Next | None:
         if look.is_old():
             look = _look(engine, failure, attempt)
     except (PluginError, ConfigError) as error:
-        heals.move(failure, stage, db_now() + timedelta(seconds=RETRY_IN), reason=f"could not look: {error}")
+        reason = f"{BLIND_REASON}: {error}"
+        heals.move(failure, stage, db_now() + timedelta(seconds=RETRY_IN), reason=reason)
         return None
     if attempt.state == AttemptState.CALLED:
         return answers.taken_over(failure, attempt, look.snapshot)
@@ -158,6 +160,7 @@ def _call(
             failure,
             lease_until=lease_until,
             due_at=heals.take_over_at(lease_until, attempt.stop_timeout),
+            reason=attempt.reason,
         )
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.CALLED, called_at=now)
     _log(failure, attempt)

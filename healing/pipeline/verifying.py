@@ -15,6 +15,7 @@ from healing.core.errors import ConfigError, PluginError
 from healing.core.exits import EVENT_SLACK
 from healing.core.limits import is_first
 from healing.core.ports import Engine
+from healing.core.status import Status
 from healing.core.types import (
     ActionKind,
     ActionResult,
@@ -34,6 +35,7 @@ from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, S
 from healing.pipeline import alerts, dependencies
 from healing.pipeline.acting import find_now, follow
 from healing.pipeline.engines import reachable
+from healing.pipeline.exited import no_failure
 from healing.pipeline.handsoff import leave, taken_out
 from healing.pipeline.look import probe_all, targets
 from healing.pipeline.poison import set_aside
@@ -221,7 +223,7 @@ def _not_verified(
             heals.close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False)
             alerts.resolved(failure, f"{failure.container_name} was removed", outcome=Outcome.GONE)
             return []
-        note_exit(failure, snapshot)
+        note_exit(failure, snapshot, by_us=False)
         due_at = _news_come(snapshot, now)
         heals.move(failure, Stage.DIAGNOSE, due_at, action_result=ActionResult.FAILED, reason=reason)
     others = _move_window(failure, attempt, after_failed)
@@ -241,9 +243,10 @@ def _news_come(snapshot: Snapshot, now: datetime) -> datetime:
     return min(max(now, ended + timedelta(seconds=EVENT_SLACK)), now + timedelta(seconds=EVENT_SLACK))
 
 
-def note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
+def note_exit(failure: FailureRecord, snapshot: Snapshot, *, by_us: bool = True) -> None:
     """Remember the exit seen here: a crash loop is recognised whoever saw its exits, and this one is a failure.
 
+    Unless it was caused `by_us`, one that may be a person's stop is left to be judged by what is known later.
     Call it in a transaction, before the failure is written.
     """
     row = statuses.lock(failure.container_id)
@@ -251,8 +254,10 @@ def note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
     status = own_calls.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
     fields: dict[str, object] = {}
     if snapshot.state is EngineState.EXITED and before.lifecycle is not Lifecycle.QUARANTINED:
-        failures = before.consecutive_failures + 1
-        fields = {"lifecycle": Lifecycle.EXITED, "status": Health.UNHEALTHY, "consecutive_failures": failures}
+        fields = {"lifecycle": Lifecycle.EXITED, "status": Health.UNKNOWN, "consecutive_failures": 0}
+        if by_us or not _may_be_a_persons(failure, before, snapshot):
+            failures = before.consecutive_failures + 1
+            fields |= {"status": Health.UNHEALTHY, "consecutive_failures": failures}
     HealthStatus.objects.filter(pk=row.pk).update(
         exits=[list(pair) for pair in status.exits],
         started_at=status.started_at,
@@ -260,3 +265,8 @@ def note_exit(failure: FailureRecord, snapshot: Snapshot) -> None:
         version=F("version") + 1,
         **fields,
     )
+
+
+def _may_be_a_persons(failure: FailureRecord, before: Status, snapshot: Snapshot) -> bool:
+    config = known_book().config(failure.container)
+    return bool(no_failure(failure.container, before, snapshot, config, db_now()))

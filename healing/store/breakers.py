@@ -45,11 +45,14 @@ def name_of(row: Row) -> str:
 def first_of(rows: QuerySet[FailureRecord], now: datetime) -> FailureRecord | None:
     """The failure that began the storm: the oldest of those that belong to no other, or the newest where none is recent.
 
-    What stands for a host's incident already does not stand for the fleet's too.
+    What stands for a host's incident already does not stand for the fleet's too, nor the other way round.
     """
-    taken = Host.objects.filter(breaker_incident=OuterRef("pk"))
-    own = rows.filter(~Exists(taken), parent__isnull=True)
-    return own.filter(detected_at__gte=now - STORM).first() or own.last() or rows.first()
+    hosts, fleets = (
+        model._default_manager.filter(breaker_incident=OuterRef("pk")) for model in (Host, SystemState)
+    )
+    free = rows.filter(~Exists(hosts), ~Exists(fleets))
+    own = free.filter(parent__isnull=True)
+    return own.filter(detected_at__gte=now - STORM).first() or own.last() or free.first() or rows.first()
 
 
 def _same(row: Row) -> QuerySet[Any]:
@@ -108,8 +111,12 @@ def replace_incident(row: Row, incident_id: int | None) -> None:
 
 
 def leave_fleet(incident_id: int) -> None:
-    """Hosts whose open breaker was part of the fleet's incident are on their own again: opened anew, and told, if need be."""
-    rows = Host.objects.filter(breaker_incident_id=incident_id)
+    """Hosts whose open breaker was part of the fleet's incident are on their own again: opened anew, and told, if need be.
+
+    Nothing happens while the fleet's breaker is open.
+    """
+    is_open = SystemState.objects.filter(breaker_since__isnull=False, breaker_incident_id=incident_id)
+    rows = Host.objects.filter(~Exists(is_open), breaker_incident_id=incident_id)
     rows.update(breaker_since=None, breaker_calm_since=None, breaker_incident=None)
 
 
@@ -156,8 +163,12 @@ def of_incidents() -> set[int]:
 
 
 def quarantined(incident_id: int) -> list[str]:
-    """The names of the containers of an incident that are in quarantine."""
-    names = members(incident_id).filter(container__health__lifecycle=Lifecycle.QUARANTINED)
+    """The names of the containers of an incident that are in quarantine, and not out of Selfheal's care."""
+    names = members(incident_id).filter(
+        container__health__lifecycle=Lifecycle.QUARANTINED,
+        container__monitored=True,
+        container__host__enabled=True,
+    )
     return list(dict.fromkeys(names.values_list("container_name", flat=True)))
 
 

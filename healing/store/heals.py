@@ -74,9 +74,13 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
 
 
 def write(failure: FailureRecord, **fields: Any) -> None:
-    """Write fields of a claimed heal; raise StaleFence where the claim is no longer ours."""
+    """Write fields of a claimed heal; raise StaleFence where the claim is no longer ours.
+
+    Claims are not synced to disk: a database that crashed may give a fence out twice, and to another.
+    """
     fields = {name: storable(value) if isinstance(value, str) else value for name, value in fields.items()}
     rows = FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence, resolved_at__isnull=True)
+    rows = rows.filter(lease_owner=failure.lease_owner)
     if not rows.update(**fields):
         raise StaleFence(f"failure #{failure.pk} was taken over by another worker")
     for name, value in fields.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, Count, F, Min, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, F, JSONField, Min, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Least
 
 from healing.core.cadence import SLACK, next_slot
@@ -25,10 +25,10 @@ DOWN_RETRY, LONGEST_DOWN_RETRY = 5.0, 60.0
 WATCHER_FRESH = timedelta(seconds=10)
 WATCHER_MISSED = timedelta(seconds=60)
 """Silent for longer, a watcher is not about to come back; after an outage of the database, it is."""
-IN_STEP = "in_step"
-"""The detail of a watcher's sign that says when nothing was left to be worked off."""
+WORKED_OFF = "worked_off"
+"""The detail of a watcher's sign that says until when, by its engine's clock, nothing is left to be worked off."""
 UNDER_WAY = timedelta(seconds=REPLAY)
-"""For so long an event may be on its way to the watcher."""
+"""For so long what the engine still knows may be on its way to a watcher that has just connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +249,17 @@ def beat_all(names: Sequence[str], now: datetime, **details: Any) -> None:
             beat(name, now, **details)
 
 
-def beat_watchers(behind: Sequence[str], in_step: Sequence[str], now: datetime) -> None:
-    """Show that these hold their streams, and of those `in_step` that nothing is left to be worked off."""
-    if behind:
-        beat_all(behind, now)
-    if in_step:
-        beat_all(in_step, now, **{IN_STEP: now.isoformat()})
+def beat_watchers(until: Mapping[str, datetime | None], now: datetime) -> None:
+    """Show that these hold their streams, and until when each has worked off all (one statement once their rows exist).
+
+    None for what is behind: it keeps what it has said.
+    """
+    said = {name: {WORKED_OFF: at.isoformat()} for name, at in until.items() if at is not None}
+    whens = [When(name=name, then=Value(details, JSONField())) for name, details in said.items()]
+    marks: dict[str, Any] = {"details": Case(*whens, default=F("details"))} if whens else {}
+    if Heartbeat.objects.filter(name__in=until).update(at=now, **marks) < len(until):
+        for name in until:
+            beat(name, now, **said.get(name, {}))
 
 
 def without_stream(host_ids: Sequence[int]) -> list[int]:
@@ -271,7 +276,7 @@ def watched(host: Host, now: datetime) -> Watched:
     """What is seen of the host's events: those since `now` where its watcher has lately fallen silent.
 
     Nothing where there is none, or has been none for WATCHER_MISSED. They are worked off until the newest that was, and
-    until the watcher had nothing left; what may have been on its way then is not.
+    as far as the watcher has had confirmed that nothing is left.
     """
     if host.stream_since is None:
         return Watched()
@@ -285,8 +290,8 @@ def watched(host: Host, now: datetime) -> Watched:
     if at <= now - WATCHER_FRESH:
         return Watched(now)
     since = since or host.stream_since
-    in_step = details.get(IN_STEP)
-    known = [event_at, datetime.fromisoformat(in_step) - UNDER_WAY if in_step else None]
+    said = details.get(WORKED_OFF)
+    known = [event_at, datetime.fromisoformat(said) if said else None]
     return Watched(since, max((one for one in known if one is not None), default=since))
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from healing.core.lifecycle import STOP_SLACK
 from healing.core.status import Status
-from healing.core.types import ActionKind
+from healing.core.types import ActionKind, Snapshot
 from healing.models import Attempt, AttemptState
 from healing.store.clock import TOLERANCE
 from healing.store.heals import CALL_SLACK
@@ -34,6 +34,19 @@ def _ended_by_us(container_id: int, started: float, ended: float) -> bool:
         return False
     is_the_run = abs(call.guard_started_at.timestamp() - started) < 0.001
     return is_the_run and ended >= call.called_at.timestamp()
+
+
+def has_ended(container_id: int, snapshot: Snapshot) -> bool:
+    """Whether our newest call was made for the run whose exit this is, and that was over by the time the call was.
+
+    Then the call has stopped it without starting it again, or was made because it had ended.
+    """
+    calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False)
+    call = calls.order_by("-called_at").first()
+    if call is None or snapshot.finished_at is None:
+        return False
+    is_the_run = (snapshot.id, snapshot.started_at) == (call.guard_engine_id, call.guard_started_at)
+    return is_the_run and snapshot.finished_at <= (call.answered_at or _over_at(call))
 
 
 def is_our_stop(container_id: int, at: datetime, arrived_at: datetime) -> bool:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 class NotificationState(StrEnum):
     """`pending`: not decided or not delivered yet. `muted`: not told now, `reason` says by what, and told later where that
-    ends first. `merged`: told together with a newer one about the same thing. `held`: left to the digest. `sent`: told on
+    ends first. `merged`: told together with a newer one about the same thing, or overtaken by it. `held`: left to the digest. `sent`: told on
     at least one channel. `skipped`: nobody was to be told."""
 
     PENDING = "pending"
@@ -24,7 +24,7 @@ UNDECIDED = (NotificationState.PENDING, NotificationState.MUTED, NotificationSta
 
 
 class DeliveryState(StrEnum):
-    """`merged`: over the channel's limit, told in a summary instead. `diverted`: sent by the channel's backup instead."""
+    """`merged`: over the channel's limit, told in a summary instead, or overtaken by a newer one. `diverted`: sent by the channel's backup instead."""
 
     PENDING = "pending"
     SENT = "sent"

@@ -41,6 +41,17 @@ def page(browser: Browser, live_server: LiveServer, settings: Settings) -> Itera
         yield page
 
 
+def test_the_first_page_leads_to_what_is_wrong(page: Page) -> None:
+    """From the page after the login it is one click to the failure, and what a container said does not run on the way."""
+    failure = make_failure(make_container("web"), took=None, reason=f"held: {HOSTILE}")
+    page.goto("/admin/")
+    wrong = page.get_by_role("region", name="Open failures")
+    expect(wrong).to_contain_text("held: <script>")
+    assert "taken over" not in page.title()
+    wrong.get_by_role("link", name=f"#{failure.pk}").click()
+    page.wait_for_url(f"**/failurerecord/{failure.pk}/change/")
+
+
 def test_a_container_is_healed_by_hand(page: Page) -> None:
     """From the list to the page, the button asks first, the heal is on record, and the message says so."""
     make_container("web", health={"status": "unhealthy", "lifecycle": "running"})

@@ -51,7 +51,7 @@ END $$ LANGUAGE plpgsql;
 
 CREATE OR REPLACE TRIGGER audit_failure AFTER UPDATE ON healing_failurerecord
     FOR EACH ROW EXECUTE FUNCTION audit_failure();
-CREATE OR REPLACE TRIGGER audit_attempt AFTER UPDATE ON healing_attempt
+CREATE OR REPLACE TRIGGER audit_attempt AFTER INSERT OR UPDATE ON healing_attempt
     FOR EACH ROW EXECUTE FUNCTION audit_attempt();
 """
 
@@ -77,6 +77,7 @@ def stale_writes(database: str, since: float) -> list[StaleWrite]:
     return [StaleWrite(int(failure), str(what)) for failure, what in rows]
 
 
-def claims(database: str, failure: int) -> int:
-    """How often this heal was claimed."""
-    return int(execute(database, f"SELECT count(*) FROM audit_claim WHERE failure = {failure}")[0][0])
+def claims(database: str, since: float) -> int:
+    """How many claims of heals were committed from `since` (seconds since 1970) on."""
+    rows = execute(database, f"SELECT count(*) FROM audit_claim WHERE at >= to_timestamp({since!r})")
+    return int(rows[0][0])

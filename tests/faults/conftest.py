@@ -6,15 +6,19 @@ All run, or with FAULTS=quick those marked `quick_fault`, with one seed that is 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.judge import write_down
 from tests.faults.lengths import LONG
+from tests.faults.report import TESTS
 from tests.faults.world import World, running_world
 
 HERE = Path(__file__).resolve().parent
+_FAULT = re.compile(r"test_(f\d+)_")
 IS_QUICK = os.environ.get("FAULTS", "") == "quick"
 if IS_QUICK:
     os.environ.setdefault("FAULT_SEED", "1")
@@ -28,6 +32,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails before it judges anything has its line in the verdicts too."""
+    report = yield
+    fault = _FAULT.match(item.name)
+    if fault and (report.when == "call" or report.failed):
+        write_down(fault[1].upper(), {TESTS: "" if report.passed else str(report.longrepr)[-300:]})
+    return report
 
 
 collect_ignore = [] if LONG else ["test_sentinels.py"]

@@ -7,29 +7,30 @@ never writes.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from tests.faults import audit
+from tests.faults import audit, told
 from tests.faults.hosts import CHECK_EVERY, Host, Target
+from tests.faults.told import ENDS_WITHIN
 from tests.faults.world import World, seed
 from tests.testbed.proxy import Asked
 from tests.testbed.wait import NotInTimeError, until
 
 RECORD = "FAULT_RECORD"
 """The file that verdicts are appended to, a JSON object a line; nothing is written where the variable is not set."""
-ENDS_WITHIN = 120.0
 BACKLOG_GONE = 60.0
 BACKLOG = 20
 """Messages that are no backlog: what a busy second brings."""
 WINDOW, CEILING = 8, 64
 _CLOCKS = 0.1
+HEALED_ONCE = {"F4", "F5", "F6", "F7", "F8", "F10", "F14", "F15", "F20", "F21", "F22"}
+"""Faults whose containers break once each and need one restart, whatever happens to us meanwhile."""
 
 ALWAYS = ("I1", "I2", "I3", "I4", "I5", "I6", "I8")
 
@@ -41,7 +42,7 @@ def judged(world: World, *invariants: str, ended: float | None = None, longer: f
     Without `invariants` all but I7 are judged.
     """
     verdict = _verdict(world, invariants or ALWAYS, ended or time.time(), longer)
-    _write_down(world, verdict)
+    write_down(world.fault, verdict)
     broken = {name: why for name, why in verdict.items() if why}
     assert not broken, f"{world.fault}, FAULT_SEED={seed()}: {broken}\n{_state(world)}\n{world.log()}"
     return verdict
@@ -56,7 +57,7 @@ def verdict(
 
 def record(world: World, **results: bool) -> None:
     """Write down results that a test has judged by itself, such as what must hold beyond the invariants."""
-    _write_down(world, {name: "" if held else "does not hold" for name, held in results.items()})
+    write_down(world.fault, {name: "" if held else "does not hold" for name, held in results.items()})
 
 
 def _verdict(world: World, invariants: Iterable[str], ended: float, longer: float) -> dict[str, str]:
@@ -64,6 +65,8 @@ def _verdict(world: World, invariants: Iterable[str], ended: float, longer: floa
     found = {}
     for name in invariants:
         found[name] = late if name == "I4" else _JUDGES[name](world)
+    if world.fault.partition(" ")[0] in HEALED_ONCE:
+        found["healed once"] = _healed_once(world)
     return found
 
 
@@ -93,8 +96,8 @@ def _not_ended(world: World) -> list[Target]:
 def _given_up(world: World, target: Target) -> bool:
     if not target.is_there():
         return True
-    told = world.sink.about(target.name, target.broken_at)
-    return any(message.level == "critical" for message in told)
+    messages = world.sink.about(target.name, target.broken_at)
+    return any(message.level == "critical" for message in messages)
 
 
 def _no_heal_lost(world: World) -> str:
@@ -124,75 +127,39 @@ def _within_limits(world: World) -> str:
         for first, over in zip(calls, calls[target.max_restarts :], strict=False):
             if over - first < target.restart_window:
                 return f"{target.name}: more than {target.max_restarts} calls in {over - first:.0f} s"
-    at_once = [(host, _most_at_once(host.calls(world.begun))) for host in world.hosts]
-    for host, most in at_once:
-        if most > WINDOW + _cured(world, host):
-            return f"{host.name}: {most} calls at once"
-    total = sum(most for _, most in at_once)
+    for host in world.hosts:
+        if too_many := _too_many_at_once(world, host):
+            return too_many
+    total = sum(_most_at_once(host.calls(world.begun)) for host in world.hosts)
     return f"{total} calls at once" if total > CEILING else ""
 
 
-def _cured(world: World, host: Host) -> int:
+def _too_many_at_once(world: World, host: Host) -> str:
+    """Whether a call was made beside more than the window had room for when it came."""
+    calls, cured, now = host.calls(world.begun), _cured_at(world, host), time.time()
+    for call in calls:
+        beside = sum(one.at <= call.at < (one.ended or now) for one in calls)
+        room = WINDOW + bisect.bisect(cured, call.at + _CLOCKS)
+        if beside > room:
+            return f"{host.name}: {beside} calls at once at {call.at:.3f}, with room for {room}"
+    return ""
+
+
+def _cured_at(world: World, host: Host) -> list[float]:
     """Each verified heal opens the window by one, whosever it is: an engine that died takes all its containers along."""
     rows = world.stack.rows(
-        "SELECT count(*) AS n FROM healing_attempt a JOIN healing_container c ON c.id = a.container_id"
-        " JOIN healing_host h ON h.id = c.host_id"
-        " WHERE h.name = ? AND a.state = 'succeeded' AND extract(epoch FROM a.ended_at) >= ?",
+        "SELECT extract(epoch FROM a.ended_at) AS at FROM healing_attempt a"
+        " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
+        " WHERE h.name = ? AND a.state = 'succeeded' ORDER BY a.ended_at",
         host.name,
-        world.begun,
     )
-    return int(rows[0]["n"])
+    return [float(row["at"]) for row in rows]
 
 
 def _most_at_once(calls: list[Asked]) -> int:
     now = time.time()
     edges = [(asked.at, 1) for asked in calls] + [(asked.ended or now, -1) for asked in calls]
     return max(itertools.accumulate(step for _, step in sorted(edges)), default=0)
-
-
-def _alerts_come(world: World) -> str:
-    """What is in the outbox is received; and what is told again about one failure has the id of the first time."""
-    try:
-        until(lambda: not _untold(world), ENDS_WITHIN, "every alert is received", interval=0.5)
-    except NotInTimeError:
-        return f"never received: {_untold(world)}"
-    ids: dict[tuple[object, ...], set[str]] = defaultdict(set)
-    for message in world.sink.since(world.begun):
-        fields = message.fields
-        if fields.get("failure_id"):
-            ids[fields["failure_id"], message.kind, message.level, message.title].add(message.id)
-    twice = {key: found for key, found in ids.items() if len(found) > 1}
-    return f"told twice under different ids: {twice}" if twice else ""
-
-
-def _untold(world: World) -> list[str]:
-    """An alert is told by itself, or by a newer one about the same thing where that came before its turn, or by the word that it
-    flaps, after which its begins and ends are not told one by one, or that its host does not answer, which mutes it.
-    """
-    rows = world.stack.rows(
-        "SELECT id, title, alert_key, host, state, reason, created_at FROM notifications_notification"
-        " WHERE state <> 'skipped' AND extract(epoch FROM created_at) >= ?",
-        world.begun,
-    )
-    received = {message.id for message in world.sink.received}
-    newest = {
-        row["alert_key"]: row["created_at"] for row in sorted(rows, key=_age) if str(row["id"]) in received
-    }
-    told = world.sink.since(world.begun)
-    flap = {message.key for message in told if message.flaps}
-    down = {message.fields["host"] for message in told if message.key.startswith("host:")}
-    missing = [row for row in rows if str(row["id"]) not in received and row["alert_key"] not in flap]
-    missing = [row for row in missing if row["state"] != "muted" or row["host"] not in down]
-    untold = [row for row in missing if row["state"] != "merged" or not _is_newer(newest, row)]
-    return [f"{row['title']} ({row['alert_key']} {row['state']}: {row['reason']})" for row in untold]
-
-
-def _age(row: dict[str, Any]) -> Any:
-    return row["created_at"]
-
-
-def _is_newer(newest: dict[str, Any], row: dict[str, Any]) -> bool:
-    return row["alert_key"] in newest and newest[row["alert_key"]] >= row["created_at"]
 
 
 def _healthy_untouched(world: World) -> str:
@@ -222,6 +189,10 @@ def _no_stale_check(world: World) -> str:
 
 def _no_stale_write(world: World) -> str:
     found = audit.stale_writes(world.database, world.begun)
+    if any(target.calls(world.begun) for target in world.targets) and not audit.claims(
+        world.database, world.begun
+    ):
+        return "the triggers have seen no claim, though there were calls"
     return f"written under a fence that was over: {found}" if found else ""
 
 
@@ -229,21 +200,29 @@ _JUDGES: dict[str, Callable[[World], str]] = {
     "I1": _no_heal_lost,
     "I2": _one_call_an_attempt,
     "I3": _within_limits,
-    "I5": _alerts_come,
+    "I5": told.alerts_come,
     "I6": _healthy_untouched,
     "I7": _no_stale_check,
     "I8": _no_stale_write,
 }
 
 
-def _write_down(world: World, verdict: dict[str, str]) -> None:
+def _healed_once(world: World) -> str:
+    """Where what breaks is not in the middle of the call, what was broken once is restarted once."""
+    calls = {target.name: len(target.calls(world.begun)) for target in world.targets if target.broken_at}
+    twice = {name: number for name, number in calls.items() if number > 1}
+    return f"restarted more than once: {twice}" if twice else ""
+
+
+def write_down(fault: str, verdict: dict[str, str]) -> None:
+    """Add what was judged of a fault to the verdicts: for each name what is wrong, or an empty text."""
     path = os.environ.get(RECORD, "")
     if not path:
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
         for name, why in verdict.items():
-            line = {"fault": world.fault, "seed": seed(), "invariant": name, "held": not why, "why": why}
+            line = {"fault": fault, "seed": seed(), "invariant": name, "held": not why, "why": why}
             file.write(json.dumps(line) + "\n")
 
 
@@ -256,10 +235,10 @@ def _state(world: World) -> str:
             (row["number"], row["state"], str(row["called_at"]), row["answer"], row["outcome"])
             for row in world.stack.attempts(target.name)
         ]
-        told = [f"{m.level} {m.kind} {m.title}" for m in world.sink.about(target.name, world.begun)]
+        alerts = [f"{m.level} {m.kind} {m.title}" for m in world.sink.about(target.name, world.begun)]
         found = {k: str(v) for k, v in world.stack.found(target.name).items() if k != "details"}
         lines.append(
             f"{target.name} broken {target.broken_at:.3f}\n  calls {calls}\n  attempts {attempts}\n"
-            f"  alerts {told}\n  record {found}"
+            f"  alerts {alerts}\n  record {found}"
         )
     return "\n".join(lines)

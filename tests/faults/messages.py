@@ -58,6 +58,12 @@ def unwanted(queue: str) -> dict[str, bytes]:
     }
 
 
+def sent(url: str) -> int:
+    """How many messages Redis has been given since it was started."""
+    with redis.Redis.from_url(url, socket_timeout=5) as client:
+        return int(client.info("commandstats")["cmdstat_lpush"]["calls"])
+
+
 def push_all(url: str) -> int:
     """Each kind into each queue, where the workers look first; how many."""
     with redis.Redis.from_url(url, socket_timeout=10) as client:

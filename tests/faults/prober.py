@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ INTERVAL = 5.0
 EVERY = 1.0
 _ADD_HOST = "from healing.models import Host; Host.objects.create(name='{name}', address='{address}')"
 NAME = "prober"
+_CALL = re.compile(r"/containers/([^/]+)/(?:re)?start\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,31 @@ class Prober:
                 Sample(row["at"], delay, EVERY if following is None else following["at"] - row["at"])
             )
         return found
+
+    def not_once(self) -> str:
+        """Where not each that was broken, and nothing else, was asked to be restarted once and was: what is wrong; else empty.
+
+        No call is lost here, as this engine always answers: one whose asker has died is done, and found as done.
+        """
+        rows = self._rows()
+        asked, done = self._asked(), sum(int(row["starts"]) for row in rows)
+        if asked == done == len(rows):
+            return ""
+        twice = {name: number for name, number in self._kept_calls().items() if number > 1}
+        return (
+            f"{len(rows)} were broken, {asked} calls came, {done} starts were done; more than once: {twice}"
+        )
+
+    def _asked(self) -> int:
+        """All starts and restarts that it was asked for, whatever it answered."""
+        routes = self.fleet.do("requests", engine=self._engine)["routes"]
+        return sum(routes.get(f"POST /containers/{{id}}/{verb}", 0) for verb in ("start", "restart"))
+
+    def _kept_calls(self) -> Counter[str]:
+        """The same by container, of the newest requests only: an engine does not keep all of them. After a `dump`."""
+        rows = map(json.loads, (self.fleet.folder / "requests.jsonl").read_text().splitlines())
+        posts = [row["path"] for row in rows if row["method"] == "POST" and row["engine"] == self._engine]
+        return Counter(found[1] for path in posts if (found := _CALL.search(path)))
 
     def _rows(self) -> list[dict[str, float]]:
         self.fleet.do("dump", folder=str(self.fleet.folder))

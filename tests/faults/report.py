@@ -14,6 +14,7 @@ from tests.testbed.paths import PROJECT
 DOCUMENT = PROJECT / "docs" / "reliability.md"
 VERDICTS = PROJECT / "var" / "faults.jsonl"
 SECTION = "faults"
+TESTS = "tests"
 INVARIANTS = tuple(f"I{number}" for number in range(1, 9))
 
 
@@ -27,14 +28,17 @@ def main(arguments: list[str]) -> int:
 
 
 def table(verdicts: Iterable[dict[str, object]]) -> str:
-    """A row a fault, a column an invariant: in how many of how many judgements it held; `rest` is what else had to hold."""
+    """A row a fault, a column an invariant: in how many of how many judgements it held.
+
+    `rest` is what else had to hold; `tests` are those that passed of those that ran, whether or not they came to judge.
+    """
     held: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     seeds: dict[str, set[object]] = defaultdict(set)
     for verdict in verdicts:
         fault, name = str(verdict["fault"]), str(verdict["invariant"])
-        held[fault][name if name in INVARIANTS else "rest"].append(bool(verdict["held"]))
+        held[fault][name if name in (TESTS, *INVARIANTS) else "rest"].append(bool(verdict["held"]))
         seeds[fault].add(verdict["seed"])
-    columns = (*INVARIANTS, "rest")
+    columns = (TESTS, *INVARIANTS, "rest")
     lines = [f"| fault | seeds | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
     for fault in sorted(held, key=_number):
         cells = [_cell(held[fault].get(name, [])) for name in columns]

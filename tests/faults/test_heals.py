@@ -106,6 +106,8 @@ def test_f12_the_engine_refuses_or_the_container_goes(world: World) -> None:
         assert first["state"] == "failed", first
         assert reason in first["answer"] + first["outcome"], first
         assert (first["ended_at"] - first["called_at"]).total_seconds() < ATTEMPT_ENDS_WITHIN
+    last = [row for row in world.stack.attempts(removed.name) if row["called_at"] is not None][-1]
+    assert (last["ended_at"] - last["called_at"]).total_seconds() < ATTEMPT_ENDS_WITHIN, last
     found = world.stack.found(removed.name)
     assert (found["action_result"], found["reason"]) == ("failed", "container removed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-import redis
 
 from tests.faults import inject
 from tests.faults.alarms import WITHIN, about_ourselves, wait_alarm, wait_armed
-from tests.faults.judge import judged, record
+from tests.faults.hosts import Target
+from tests.faults.judge import BACKLOG, BACKLOG_GONE, judged, record
 from tests.faults.lengths import LONG, wait
+from tests.faults.messages import sent
 from tests.faults.world import World, running_world
 
 STARTED_WITHIN = 20.0
@@ -25,7 +27,19 @@ PACED, MORE = 15.0, 1.3
 """Seconds over which the pace is taken, and by how much the busier it may be with two of every part."""
 MEGABYTES = 256
 """The database's small disk: the cluster takes a third of it."""
-
+OLD_CHECKS = 150
+"""Checks of each kind that are sent while nobody takes them: of a whole host, and of one container as an event asks."""
+EXPIRED = 15.0
+"""Seconds after which none of them is worth anything any more."""
+_SEND_CHECKS = """
+import json, sys
+from healing import tasks
+host, container, number = json.loads(sys.stdin.read())
+check = tasks.check_containers
+for _ in range(number):
+    tasks.send(check, host, 0, queue="checks", expires=tasks.CHECK_EXPIRES)
+    tasks.send(check, host, queue="heal", expires=tasks.HINT_EXPIRES, container_ids=[container], by_event=True)
+"""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -55,17 +69,12 @@ def test_f14_two_of_every_part(world: World) -> None:
 
 def _pace(world: World) -> dict[str, float]:
     """Lists that the engine was asked for, and messages that Redis was given, while nothing happened."""
-    begun, sent = time.time(), _sent(world)
+    begun, before = time.time(), sent(world.redis.url)
     world.sleep(PACED)
     return {
         "lists": len(world.host.asked(r"^GET \S*/containers/json", begun)),
-        "messages": _sent(world) - sent,
+        "messages": sent(world.redis.url) - before,
     }
-
-
-def _sent(world: World) -> int:
-    with closing(redis.Redis.from_url(world.redis.url, socket_timeout=5)) as client:
-        return int(client.info("commandstats")["cmdstat_lpush"]["calls"])
 
 
 def test_f15_beat_dies_while_the_database_bounces(world: World) -> None:
@@ -92,16 +101,36 @@ def test_f20_workers_are_away(world: World) -> None:
     """On their return no old check is worked off, no limit is passed, and what broke meanwhile is healed (guard: messages expire, claims are made in the database)."""
     world.begin("F20")
     targets = [world.web(f"web{number}", max_restarts=2) for number in range(10)]
+    wait_armed(world)
+    healthy, begun = world.bystanders[0], time.time()
     with inject.parts_gone(world.installation, *WORKERS):
-        begun = time.time()
         for target in targets:
             world.moment(4)
             target.break_health()
-        world.sleep(max(0.0, (600 if LONG else 120) - (time.time() - begun)))
-        told = about_ourselves(world, begun)
-    record(world, **{"an alert": bool(told)})
+        _send_checks(world, healthy)
+        world.sleep(max(EXPIRED, (600 if LONG else 120) - (time.time() - begun)))
+        assert world.backlog() >= 2 * OLD_CHECKS > BACKLOG, f"only {world.backlog()} messages wait"
+        told = [one.at - begun for one in about_ourselves(world, begun) if _is_of_workers(one.key)]
+        back = time.time()
+    wait(lambda: world.backlog() <= BACKLOG, BACKLOG_GONE, world.log)
+    run = world.host.asked(rf"^GET \S*/containers/{healthy.id}/json", back)
+    in_time, none_run = bool(told) and told[0] <= WITHIN, len(run) < OLD_CHECKS / 10
+    record(world, **{"an alert in 30 s": in_time, "no old check runs": none_run})
     judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", longer=60)
-    assert told, "nobody was told that no worker works"
+    assert in_time, f"told that no worker works after {told} s\n{world.log()}"
+    assert none_run, f"{len(run)} looks at a healthy container: old checks were worked off"
+
+
+def _send_checks(world: World, target: Target) -> None:
+    """Real ones, as the product sends them: OLD_CHECKS of the target's host, and as many of the target."""
+    query = "SELECT id, host_id FROM healing_container WHERE name = ?"
+    row = world.stack.rows(query, target.name)[0]
+    given = json.dumps([row["host_id"], row["id"], OLD_CHECKS])
+    world.installation.manage("shell", "--verbosity", "0", "-c", _SEND_CHECKS, given=given)
+
+
+def _is_of_workers(key: str) -> bool:
+    return key.startswith("self:queue:") or key == "self:tick"
 
 
 @pytest.fixture

@@ -23,6 +23,16 @@ def test_a_database_that_is_cut_off_without_a_reset_is_given_up() -> None:
     assert (own["tcp_user_timeout"], own["sslmode"], own["keepalives"]) == ("5000", "require", 1)
 
 
+def test_the_server_gives_up_a_process_that_is_cut_off_or_frozen() -> None:
+    """What it has locked would be locked for hours, and all decisions with it; what the URL says comes last, and counts."""
+    options = env.database(URL, Path())["OPTIONS"]["options"]
+    assert "-c idle_in_transaction_session_timeout=20s -c lock_timeout=30s" in options
+    assert "-c tcp_keepalives_idle=10" in options
+    assert "-c tcp_user_timeout=20s" in options
+    own = env.database(f"{URL}?options=-c%20lock_timeout%3D5s", Path())["OPTIONS"]["options"]
+    assert own == f"{options} -c lock_timeout=5s"
+
+
 @pytest.mark.parametrize(
     "url",
     [

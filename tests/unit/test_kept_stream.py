@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from healing.core.errors import EngineUnreachable
+from healing.core.events import EventStream
 from healing.core.types import Event, EventKind
 from healing.kept_stream import KeptStream
 from tests.testbed.wait import until
@@ -102,6 +103,31 @@ def test_a_stream_that_breaks_is_worked_off_first() -> None:
     with pytest.raises(EngineUnreachable, match="gone"):
         kept.next()
     assert 0 <= kept.ended_ago < 60
+
+
+def test_it_is_worked_off_as_far_as_the_engine_has_confirmed() -> None:
+    """Not while anything waits, and not by itself: what it was opened with counts until the engine has told more."""
+    stream = EventStream(lambda _: iter(events(1)))
+    kept = KeptStream(stream, BEGIN).start()
+    until(lambda: kept.has_ended, 10, "the stream is read")
+    stream.told_until = at(5)
+    assert kept.worked_off_until(BEGIN) is None
+    worked_off(kept, 1)
+    assert kept.worked_off_until(BEGIN) == at(5)
+    silent = KeptStream(iter(()), BEGIN)
+    assert silent.worked_off_until(BEGIN) == BEGIN
+
+
+def test_it_tells_for_how_long_the_next_event_has_waited() -> None:
+    """Since it came, or since it was put back; nothing waits for no time."""
+    kept = filled(2)
+    assert 0 <= kept.oldest_waits < 60
+    kept._came[0] -= 100
+    assert kept.oldest_waits >= 100
+    worked_off(kept, 2)
+    assert kept.oldest_waits == 0.0
+    kept.go_back(None)
+    assert 0 < kept.oldest_waits < 60
 
 
 def test_more_than_it_may_keep_ends_the_stream() -> None:

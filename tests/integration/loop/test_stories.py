@@ -126,7 +126,7 @@ def test_what_an_engine_stops_as_it_starts_is_healed(timeline: Timeline) -> None
     timeline.watch()
     timeline.at(30, timeline.lose_the_engine)
     timeline.at(200, lambda: timeline.fake.stop_by_hand("web"))
-    timeline.at(201, lambda: timeline.find_the_engine(events_lost=False))
+    timeline.at(201, lambda: timeline.find_the_engine(events_lost=False, started_anew=199))
     timeline.run_until_quiet(900)
     (failure,) = found()
     assert (failure.action_result, failure.cause) == (ActionResult.SUCCESS, "stopped with its engine")

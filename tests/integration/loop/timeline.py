@@ -19,6 +19,7 @@ import time_machine
 from django.utils import timezone
 
 from healing import tasks
+from healing.core.events import EventStream
 from healing.core.shedding import DEFAULT_RANK
 from healing.effective import forget_book
 from healing.engines.fake import Call, FakeEngine, fake_engine
@@ -35,6 +36,7 @@ from healing.models import (
 )
 from healing.store import clock, hosts
 from healing.watch import HostWatcher
+from healing.watchers import show_alive
 
 BEGIN = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 LONGEST_STEP = 10.0
@@ -88,7 +90,8 @@ class Timeline:
         host = Host.objects.get(pk=self.host.pk)
         self._watcher = HostWatcher(host)
         begun = self._watcher._begin(host, self.fake, "1")
-        self._watcher._kept = KeptStream(iter(()), begun)
+        self._told = EventStream(lambda _: iter(()))
+        self._watcher._kept = KeptStream(self._told, begun)
         since = host.last_event_at
         if since is not None:
             events = self.fake.happened
@@ -96,7 +99,7 @@ class Timeline:
         self._watching = True
 
     def look_away(self) -> None:
-        """No events are taken any more; polling goes on."""
+        """No events come any more, and nothing tells whether there are any; polling goes on."""
         self._watching = False
 
     def lose_the_engine(self) -> None:
@@ -105,12 +108,19 @@ class Timeline:
         self._watching = False
         self.fake.unreachable(True)
 
-    def find_the_engine(self, *, events_lost: bool) -> None:
-        """It answers again; `events_lost`: it no longer knows what happened meanwhile."""
+    def find_the_engine(self, *, events_lost: bool, started_anew: float | None = None) -> None:
+        """It answers again; `events_lost`: it no longer knows what happened meanwhile.
+
+        `started_anew`: it was, so many seconds after BEGIN, and knows nothing of what was before.
+        """
         self.fake.unreachable(False)
         self.watch()
+        happened = self.fake.happened
         if events_lost:
-            self._position = len(self.fake.happened)
+            self._position = len(happened)
+        elif started_anew is not None:
+            began = BEGIN + timedelta(seconds=started_anew)
+            self._position = sum(event.at < began for event in happened)
 
     def run(self, seconds: float, check: Callable[[], None] | None = None) -> None:
         """Let so much time pass, stopping wherever something is due. `check` is called after each step."""
@@ -173,7 +183,8 @@ class Timeline:
 
     def _take_events(self) -> None:
         if self._watching:
-            self._watcher.show_alive(self.now)
+            self._told.told_until = self.now - hosts.UNDER_WAY
+            show_alive([self._watcher])
         while self._watching and self._position < len(events := self.fake.happened):
             event = events[self._position]
             self._position += 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 from healing import watchers
 from healing.eventchecks import EventChecks
@@ -103,6 +104,26 @@ def test_a_watcher_that_cannot_be_started_silences_no_other(
     for _ in range(2):
         supervisor.step()
     assert is_watched(one) and is_watched(two)
+
+
+@pytest.mark.django_db
+def test_each_watcher_says_for_itself_until_when_it_has_seen_all(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """In one statement for all of them; one that is behind keeps what it has said, and all are alive."""
+    one, two = make_host("one"), make_host("two")
+    now, earlier = db_now(), db_now() - timedelta(seconds=30)
+    Host.objects.update(stream_since=earlier)
+    one.stream_since = two.stream_since = earlier
+    said = {"watch:one": now - timedelta(seconds=7), "watch:two": now - timedelta(seconds=9)}
+    hosts.beat_watchers(said, now)
+    later = now + timedelta(seconds=4)
+    with django_assert_num_queries(1):
+        hosts.beat_watchers({"watch:one": later, "watch:two": None}, later)
+    assert hosts.watched(one, later) == hosts.Watched(earlier, later)
+    assert hosts.watched(two, later) == hosts.Watched(earlier, said["watch:two"])
+    hosts.beat_watchers({"watch:one": None, "watch:two": None}, later)
+    assert hosts.watched(one, later) == hosts.Watched(earlier, later)
 
 
 def test_a_round_that_breaks_does_not_end_the_watcher(

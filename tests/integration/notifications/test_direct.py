@@ -17,7 +17,9 @@ from django.utils import timezone
 from notifications import direct, dispatch
 from notifications.channels import fake, stores
 from notifications.core.alert import Alert, AlertKind, AlertLevel, Message
+from notifications.due import due
 from notifications.models import Channel, Delivery, Notification
+from notifications.outbox import fields_of
 
 ALERT = Alert(
     level=AlertLevel.CRITICAL, title="overloaded", body="too much", alert_key="self:overload:checks"
@@ -167,6 +169,112 @@ def test_without_the_database_nothing_asks_it(
     channels = direct.enabled_channels()
 
     with django_assert_num_queries(0):
-        assert direct.tell_without_database(Message("id", timezone.now(), ALERT), channels)
+        telling = direct.WithoutDatabase(Message("id", timezone.now(), ALERT), channels)
+        telling.tell(0.0)
+    assert telling.is_told
     assert asked == [True]
     assert ("engine.example", 2375) in stores.last_known()
+
+
+def test_without_the_database_each_channel_is_tried_until_it_has_it(silent: str) -> None:
+    """Protects from a fault that takes database and pager together: the pager is back long before the database is.
+
+    One that takes its time is not told twice.
+    """
+    channels = [
+        Channel(pk=1, name="pager", kind="fake", config={"fail": "temporary"}),
+        Channel(pk=2, name="people", kind="fake"),
+        Channel(pk=3, name="slow", kind="webhook", config={"url": silent}),
+    ]
+    telling = direct.WithoutDatabase(Message("id", timezone.now(), ALERT), channels)
+    for at in range(100, 131):
+        telling.tell(float(at))
+    assert (telling.is_told, len(fake.sent())) == (True, 1)
+    channels[0].config = {}
+    for at in range(131, 400):
+        telling.tell(float(at))
+    assert [message.id for message in fake.sent()] == ["id", "id"]
+    assert [one.channel.name for one in telling._last] == ["slow"]
+
+
+@pytest.fixture
+def pager() -> Channel:
+    """One whose receiver is away for now."""
+    return Channel.objects.create(name="pager", kind="fake", config={"fail": "temporary"})
+
+
+def comes_back(channel: Channel) -> None:
+    Channel.objects.filter(pk=channel.pk).update(config={}, blocked_until=None)
+
+
+def received() -> list[str]:
+    return [message.alert.title for message in fake.sent()]
+
+
+def test_a_begin_that_was_not_sent_does_not_come_after_its_end(pager: Channel) -> None:
+    """Protects a pager from an incident that stays open for ever: both bear the same key."""
+    other = Channel.objects.create(name="other", kind="fake")
+    assert direct.tell_directly(ALERT, timezone.now())
+    other.delete()
+    comes_back(pager)
+    assert direct.tell_directly(OVER, timezone.now())
+    dispatch.deliver_due(timezone.now() + timedelta(minutes=30))
+    assert received() == ["overloaded", "over"]
+    assert told_of("overloaded")["pager"] == "merged"
+    assert Notification.objects.get(title="overloaded").state == "sent"
+
+
+def test_an_end_that_was_not_sent_does_not_end_the_next(pager: Channel) -> None:
+    """Protects from a pager that says all is well while a part is silent again."""
+    comes_back(pager)
+    assert direct.tell_directly(ALERT, timezone.now())
+    Channel.objects.update(config={"fail": "temporary"})
+    assert not direct.tell_directly(OVER, timezone.now())
+    comes_back(pager)
+    assert direct.tell_directly(replace(ALERT, title="again"), timezone.now())
+    dispatch.deliver_due(timezone.now() + timedelta(minutes=30))
+    assert received() == ["overloaded", "again"]
+    assert Notification.objects.get(title="over").state == "merged"
+
+
+def test_who_is_told_no_ends_still_hears_of_the_begin(pager: Channel) -> None:
+    """Protects from a trouble that a channel never hears of, because it was over before the channel was back."""
+    Channel.objects.update(send_resolved=False)
+    assert not direct.tell_directly(ALERT, timezone.now())
+    comes_back(pager)
+    assert not direct.tell_directly(OVER, timezone.now())
+    dispatch.deliver_due(timezone.now() + timedelta(minutes=30))
+    assert received() == ["overloaded"]
+
+
+def test_a_begin_that_hangs_is_overtaken_by_its_end(pager: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails when the end was told already; what is put on record last does not come last."""
+    at = timezone.now()
+    with transaction.atomic():
+        begin, send = direct.write_ahead(ALERT, at), direct._send
+    assert begin is not None
+
+    def late(channels: list[Channel], message: Message) -> list[direct._Sending]:
+        sendings = send(channels, message)
+        if message.alert == ALERT:
+            comes_back(pager)
+            Notification.objects.filter(pk=begin.pk).update(written_at=at - timedelta(seconds=3))
+            assert direct.tell_directly(OVER, timezone.now())
+        return sendings
+
+    monkeypatch.setattr(direct, "_send", late)
+    assert not direct.tell_written(begin, at)
+    dispatch.deliver_due(timezone.now() + timedelta(minutes=30))
+    assert received() == ["over"]
+    assert Notification.objects.get(pk=begin.pk).state == "merged"
+
+
+def test_of_what_waits_an_end_waits_for_its_begin(pager: Channel) -> None:
+    """Two processes may have told at the same moment: the outbox keeps the order that neither could see."""
+    for alert in (replace(ALERT, level=AlertLevel.ERROR), OVER):
+        row = Notification.objects.create(**fields_of(alert))
+        Delivery.objects.create(notification=row, channel=pager, channel_name="pager")
+    first, second = Delivery.objects.order_by("pk")
+    assert [each.pk for each in due(timezone.now())] == [first.pk]
+    first.delete()
+    assert [each.pk for each in due(timezone.now())] == [second.pk]

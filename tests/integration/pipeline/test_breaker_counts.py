@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from healing import commands
@@ -186,6 +187,58 @@ def test_a_storm_on_several_hosts_is_the_fleets() -> None:
     assert SystemState.objects.get().breaker_incident is None
 
 
+def storm_of_three() -> dict[str, list[FailureRecord]]:
+    """The fleet's, of hosts that fail with three of four each; then all is well but on h1."""
+    Host.objects.all().delete()
+    three = {name: failing(running(4, name)[:3]) for name in ("h1", "h2", "h3")}
+    look()
+    look(1)
+    running(20, "h4")
+    for name in ("h2", "h3"):
+        well = FailureRecord.objects.filter(container__host__name=name)
+        well.update(resolved_at=NOW, action_result="success", stage="closed")
+    return three
+
+
+@pytest.mark.parametrize("quarantined", [0, 1])
+def test_who_closes_the_fleets_and_dies_leaves_no_host_within_it(
+    monkeypatch: pytest.MonkeyPatch, quarantined: int
+) -> None:
+    """The host's heals would be held, and its alerts be part of a storm that is over, and nobody would hear of either."""
+    three = storm_of_three()
+    ids = [each.container_id for each in three["h2"][:quarantined]]
+    HealthStatus.objects.filter(pk__in=ids).update(lifecycle="quarantined")
+    look(10)
+    with monkeypatch.context() as dies:
+        dies.setattr(
+            breakers, "leave_fleet", lambda incident_id: (_ for _ in ()).throw(OperationalError("gone"))
+        )
+        with pytest.raises(OperationalError):
+            look(80)
+    assert SystemState.objects.get().breaker_since is None
+    for second in range(81, 86):
+        look(second)
+    own = "3 of 4 containers of host h1 fail at once"
+    assert pages().count(own) == 1
+    host, system = Host.objects.get(name="h1"), SystemState.objects.get()
+    assert host.breaker_since is not None
+    assert (system.breaker_incident is None) is not quarantined
+    assert host.breaker_incident != system.breaker_incident
+
+
+def test_a_host_that_was_just_opened_within_the_fleets_is_found() -> None:
+    """A decision that began before the fleet's closed may write afterwards: the fleet's incident ends a tick later."""
+    storm_of_three()
+    incident = SystemState.objects.get().breaker_incident
+    look(10)
+    look(80)
+    late = Host.objects.filter(name="h4")
+    late.update(breaker_since=NOW + timedelta(seconds=80), breaker_incident=incident)
+    look(81)
+    assert not is_open("h4")
+    assert SystemState.objects.get().breaker_incident is None
+
+
 def test_a_storm_on_one_host_is_not_the_fleets() -> None:
     """With a single host, or one that is sick among few, the page names the host."""
     failing(running(4)[:4])
@@ -253,6 +306,23 @@ def test_a_second_storm_keeps_what_the_first_has_left() -> None:
     look(400)
     assert pages()[-1] == "The storm on host h1 is over"
     assert [row.kind for row in Notification.objects.all()].count("resolved") == 1
+
+
+@pytest.mark.parametrize("taken_out", [Container, Host])
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_what_is_out_of_care_is_not_left_over(taken_out: type[Container] | type[Host], state: str) -> None:
+    """The page would go on for ever: nobody releases a container that nobody looks at."""
+    left = failing(running(4))
+    look()
+    end_storm(left, 10, quarantined=left[:1])
+    assert pages()[-1] == "1 container of host h1 stays quarantined"
+    if taken_out is Container:
+        Container.objects.filter(name="h1-0").update(monitored=False)
+    else:
+        Host.objects.update(enabled=False, state=state)
+    look(100)
+    assert pages()[-1] == "The storm on host h1 is over"
+    assert Host.objects.get().breaker_incident is None
 
 
 def test_a_hosts_own_incident_goes_on_within_the_fleets() -> None:

@@ -1,4 +1,4 @@
-"""A claim that another has taken over before it was read."""
+"""A claim that another has taken over before it was read, or that a crash of the database has undone."""
 
 from __future__ import annotations
 
@@ -45,3 +45,24 @@ def test_who_reads_its_claim_after_another_has_taken_it_over_has_none(timeline: 
         late = heals.claim(failure.pk, Stage.DIAGNOSE, 60)
     assert successor[0] is not None
     assert late is None, f"both have fence {late.fence}"
+
+
+def test_a_fence_that_was_given_out_twice_lets_only_the_last_write(timeline: Timeline) -> None:
+    """A database that crashes loses the newest claims, and gives the next worker the number that the first still has in hand."""
+    failure = heals.open_failure(
+        Container.objects.get(), timeline.now, failure_type="container_error", error_message="gone"
+    )
+    assert failure is not None
+    before = FailureRecord.objects.filter(pk=failure.pk).values("fence", "lease_until", "lease_owner")[0]
+    first = heals.claim(failure.pk, Stage.DIAGNOSE, 60)
+    FailureRecord.objects.filter(pk=failure.pk).update(**before)
+    with mock.patch.object(heals, "owner", return_value="another"):
+        second = heals.claim(failure.pk, Stage.DIAGNOSE, 60)
+    assert first is not None
+    assert second is not None
+    assert first.fence == second.fence
+    with pytest.raises(heals.StaleFence):
+        heals.move(first, Stage.RESTART, None)
+    heals.move(second, Stage.OBSERVE, None)
+    failure.refresh_from_db()
+    assert failure.stage == Stage.OBSERVE

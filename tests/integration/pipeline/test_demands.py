@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from healing import commands
+from healing.core.errors import EngineUnreachable
 from healing.core.types import FailureType
-from healing.models import Attempt, Container, FailureRecord
-from healing.pipeline import demands
+from healing.models import Attempt, Container, FailureRecord, Host, Stage
+from healing.pipeline import demands, diagnosing
 from healing.pipeline.demands import LASTS
 from healing.store import heals
 from tests.integration.loop.timeline import Timeline
@@ -89,3 +90,58 @@ def test_a_found_failure_goes_on_without_the_demand(
     assert not found.forced
     assert "is dropped" in found.details["demand"]
     assert "asked for by a person" not in Attempt.objects.get().reason
+
+
+def paused(timeline: Timeline) -> None:
+    commands.pause(Host.objects.get(), timeline.now + timedelta(seconds=20))
+
+
+def engine_away(timeline: Timeline) -> None:
+    Host.objects.update(state_since=timeline.now + timedelta(milliseconds=1))
+
+
+@pytest.mark.parametrize("happens", [paused, engine_away])
+def test_a_demand_outlasts_a_guard_that_forbids_its_call(
+    timeline: Timeline, web: Container, happens: Callable[[Timeline], None]
+) -> None:
+    """A container that works would be taken for recovered, and what a person asked for for done."""
+    failure = commands.heal_now(web)
+    following = diagnosing.run(failure.pk)
+    assert isinstance(following, heals.Next)
+    assert following.stage is Stage.RESTART
+    happens(timeline)
+    timeline.run(60)
+    assert [row.state for row in Attempt.objects.order_by("number")] == ["withdrawn", "succeeded"]
+    assert [call.method for call in timeline.calls_of("web")] == ["restart"]
+    failure.refresh_from_db()
+    assert failure.reason.startswith("healthy again")
+    assert not failure.forced
+
+
+def refuse(timeline: Timeline, times: int) -> None:
+    for _ in range(times):
+        timeline.fake.refuse_next_action(EngineUnreachable("nothing listens"))
+
+
+def test_a_demand_outlasts_an_engine_that_is_away_at_its_call(timeline: Timeline, web: Container) -> None:
+    """It is tried again after a pause: back-off is not for it."""
+    refuse(timeline, 1)
+    failure = commands.heal_now(web)
+    timeline.run(60)
+    first, second = timeline.calls_of("web")
+    assert second.at - first.at >= timedelta(seconds=5)
+    failure.refresh_from_db()
+    assert failure.action_result == "success"
+    assert failure.reason.startswith("healthy again")
+
+
+def test_a_demand_that_no_engine_takes_is_dropped(timeline: Timeline, web: Container) -> None:
+    """It is tried ever less often, and recorded as what it is after ten minutes."""
+    refuse(timeline, 100)
+    failure = commands.heal_now(web)
+    timeline.run(LASTS.total_seconds() + 90)
+    failure.refresh_from_db()
+    assert failure.action_result == "failed"
+    assert "was not possible within 10 minutes" in failure.reason
+    assert "nothing listens" in failure.reason
+    assert len(timeline.calls_of("web")) <= 25

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from unittest import mock
 
 import pytest
 
-from healing import tasks
+from healing import kept_stream, tasks
 from healing.core.types import EventKind, Lifecycle
 from healing.engines.fake import FakeEngine
 from healing.kept_stream import KeptStream
 from healing.models import Attempt, AttemptState, Container, FailureRecord, HealthStatus, Host
 from healing.pipeline import check, diagnosing, restarting
-from healing.store import hosts
+from healing.store import hosts, signs
 from healing.store.heals import Next
-from healing.watchers import Supervisor
+from healing.watchers import Supervisor, show_alive
 from tests.integration.asking.rows import make_attempt
 from tests.integration.loop.timeline import Timeline
 from tests.testbed.wait import until
@@ -70,7 +71,7 @@ def sweep_for(timeline: Timeline, seconds: int) -> None:
     for second in range(seconds):
         timeline._clock.shift(timedelta(seconds=1))
         if second % 2:
-            timeline._watcher.show_alive(timeline.now)
+            show_alive([timeline._watcher])
         tasks.dispatch_checks()
         timeline._work()
 
@@ -159,11 +160,52 @@ def test_an_older_event_of_a_container_does_not_tell_of_its_later_end(timeline: 
 
 
 def test_an_end_that_the_engine_never_tells_is_found_by_polling(timeline: Timeline) -> None:
-    """A watcher that has nothing left to work off vouches for what it was not told as well."""
+    """Where the engine confirms that it has told all, nobody has stopped what ended without a word."""
     timeline.look_away()
     timeline.fake.exit("one", 137)
-    sweep_for(timeline, 12)
+    sweep_for(timeline, 3)
+    assert timeline.calls_of("one") == []
+    timeline._told.told_until = timeline.now
+    sweep_for(timeline, 6)
     assert [call.method for call in timeline.calls_of("one")] == ["start"]
+
+
+def test_a_stream_that_is_dead_and_does_not_know_it_vouches_for_nothing(timeline: Timeline) -> None:
+    """That nothing comes is no word of the engine's: who was stopped by hand meanwhile is not started."""
+    timeline.look_away()
+    timeline.fake.stop_by_hand("one")
+    sweep_for(timeline, 20)
+    assert touched(timeline) == []
+    assert not FailureRecord.objects.exists()
+
+    timeline.watch()
+    timeline.run(60)
+    assert touched(timeline) == []
+    assert lifecycle("one") == Lifecycle.STOPPED_BY_HAND
+
+
+def test_what_waits_for_more_than_a_minute_is_not_watched(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watcher that hangs holds its stream for nothing: it gives no sign, so that its silence is told; then it does again."""
+    kept, host = look_away(timeline), Host.objects.get()
+    timeline.fake.stop_by_hand("one")
+    received(timeline, kept)
+    silent = timedelta(seconds=20)
+
+    def unwatched_in(seconds: float) -> list[str]:
+        steady = time.monotonic() + seconds
+        with monkeypatch.context() as patch:
+            patch.setattr(kept_stream.time, "monotonic", lambda: steady)
+            show_alive([timeline._watcher])
+        return [each.name for each in signs.unwatched(timeline.now, silent)]
+
+    timeline._clock.shift(timedelta(seconds=30))
+    assert unwatched_in(30) == []
+    timeline._clock.shift(timedelta(seconds=35))
+    assert unwatched_in(65) == [host.name]
+    work_off(timeline, kept)
+    assert unwatched_in(66) == []
 
 
 def test_what_is_behind_for_more_than_a_minute_is_judged_without(timeline: Timeline) -> None:

@@ -26,6 +26,7 @@ from healing.models import (
 from healing.pipeline import check, diagnosing, engines, restarting, verifying
 from healing.pipeline import hosts as host_stage
 from healing.store import heals, hosts, statuses, windows
+from healing.watchers import show_alive
 from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
 
@@ -81,7 +82,7 @@ class TestSight:
         (container,) = started(timeline, "web")
         host_stage.lost(timeline.host, "no answer in time", timezone.now())
         timeline.run(90)
-        timeline._watcher.show_alive(timezone.now())
+        show_alive([timeline._watcher])
 
         timeline.fake.kill("web")
         timeline.run(30)

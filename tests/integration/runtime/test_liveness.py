@@ -18,6 +18,7 @@ from healing.observer import Observer, Silence
 from healing.pipeline import heartbeat
 from healing.store import clock, refusals, signs
 from notifications.channels import fake
+from notifications.models import Channel, Notification
 from tests.integration.loop.timeline import BEGIN
 from tests.integration.runtime.signing import QUEUES, World
 
@@ -160,6 +161,43 @@ def test_a_database_that_is_away_is_told_past_it(world: World) -> None:
     assert world.told() == [("self:database", "firing"), ("self:database", "resolved")]
     assert [message.alert.kind for message in fake.sent()] == ["firing", "firing", "resolved"]
     assert not both[0].was_broken(163.0, timezone.now())
+
+
+def test_a_pager_that_was_cut_off_with_the_database_is_told_when_it_is_back(world: World) -> None:
+    """One fault takes both, and the database stays away for hours: with one try, for 3 s, nobody would ever hear of it."""
+    Channel.objects.update(config={"fail": "temporary"})
+    silence = Silence()
+    silence.answered(100.0)
+    for at in range(100, 150):
+        silence.look(float(at))
+    assert fake.sent() == []
+    for channel in silence._channels:
+        channel.config = {}
+    for at in range(150, 400):
+        silence.look(float(at))
+    assert [message.alert.alert_key for message in fake.sent()] == ["self:database"]
+    Channel.objects.update(config={})
+    assert silence.was_broken(400.0, timezone.now())
+    assert world.told() == [("self:database", "firing"), ("self:database", "resolved")]
+    assert Notification.objects.get(kind="firing").state == "sent"
+
+
+def test_what_nobody_was_told_is_not_on_record_as_sent(world: World) -> None:
+    """Unless another observer's way out was open: then somebody has it."""
+    Channel.objects.update(config={"fail": "temporary"})
+    both = Silence(), Silence()
+    for each in both:
+        each.answered(100.0)
+    for channel in both[1]._channels:
+        channel.config = {}
+    for each in both:
+        each.look(121.0)
+    states = []
+    for each in both:
+        assert each.was_broken(160.0, timezone.now())
+        states.append(Notification.objects.get(kind="firing").state)
+    assert states == ["failed", "sent"]
+    assert Trouble.objects.filter(resolved_at__isnull=False).count() == 1
 
 
 def test_a_database_without_room_is_told_while_it_answers(world: World) -> None:

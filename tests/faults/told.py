@@ -1,0 +1,68 @@
+"""I5, judged by the receiver: who was restarted is spoken of, each alert comes, and repeats carry its id."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from tests.faults.world import World
+from tests.testbed.wait import NotInTimeError, until
+
+ENDS_WITHIN = 120.0
+"""Seconds from the fault's end until every failure has ended, and every alert is received."""
+
+
+def alerts_come(world: World) -> str:
+    """Who was restarted is spoken of; what is in the outbox is received; what is told again of a failure has the first id."""
+    try:
+        until(lambda: not _untold(world), ENDS_WITHIN, "every alert is received", interval=0.5)
+    except NotInTimeError:
+        return f"never received: {_untold(world)}"
+    if silent := _restarted_silently(world):
+        return f"restarted without a word: {silent}"
+    ids: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for message in world.sink.since(world.begun):
+        fields = message.fields
+        if fields.get("failure_id"):
+            ids[fields["failure_id"], message.kind, message.level, message.title].add(message.id)
+    twice = {key: found for key, found in ids.items() if len(found) > 1}
+    return f"told twice under different ids: {twice}" if twice else ""
+
+
+def _restarted_silently(world: World) -> list[str]:
+    """Whoever our own outbox knows of: an alert that was never written is missing here. A host's alert speaks for all of it."""
+    told = world.sink.since(world.begun)
+    hosts = {m.fields.get("host") for m in told if m.key.startswith(("host:", "breaker:"))}
+    restarted = [target for target in world.targets if target.calls(world.begun)]
+    named = {message.container for message in told}
+    return [one.name for one in restarted if one.name not in named and one.host.name not in hosts]
+
+
+def _untold(world: World) -> list[str]:
+    """An alert is told by itself, or by a newer one about the same thing where that came before its turn, or by the word that it
+    flaps, after which its begins and ends are not told one by one, or that its host does not answer, which mutes it.
+    """
+    rows = world.stack.rows(
+        "SELECT id, title, alert_key, host, state, reason, written_at FROM notifications_notification"
+        " WHERE state <> 'skipped' AND extract(epoch FROM written_at) >= ?",
+        world.begun,
+    )
+    received = {message.id for message in world.sink.received}
+    newest = {
+        row["alert_key"]: row["written_at"] for row in sorted(rows, key=_age) if str(row["id"]) in received
+    }
+    told = world.sink.since(world.begun)
+    flap = {message.key for message in told if message.flaps}
+    down = {message.fields["host"] for message in told if message.key.startswith("host:")}
+    missing = [row for row in rows if str(row["id"]) not in received and row["alert_key"] not in flap]
+    missing = [row for row in missing if row["state"] != "muted" or row["host"] not in down]
+    untold = [row for row in missing if row["state"] != "merged" or not _is_newer(newest, row)]
+    return [f"{row['title']} ({row['alert_key']} {row['state']}: {row['reason']})" for row in untold]
+
+
+def _age(row: dict[str, Any]) -> Any:
+    return row["written_at"]
+
+
+def _is_newer(newest: dict[str, Any], row: dict[str, Any]) -> bool:
+    return row["alert_key"] in newest and newest[row["alert_key"]] >= row["written_at"]
