@@ -33,7 +33,7 @@ def _restarted_silently(world: World) -> list[str]:
     """Whoever our own outbox knows of: an alert that was never written is missing here. A host's alert speaks for all of it."""
     told = world.sink.since(world.begun)
     hosts = {m.fields.get("host") for m in told if m.key.startswith(("host:", "breaker:"))}
-    restarted = [target for target in world.targets if target.calls(world.begun)]
+    restarted = [target for target in world.targets if target.calls(world.begun) and target.is_there()]
     named = {message.container for message in told}
     return [one.name for one in restarted if one.name not in named and one.host.name not in hosts]
 

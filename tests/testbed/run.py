@@ -22,6 +22,7 @@ from tests.testbed.shared import POSTGRES, shared_services
 PARALLEL = ("-n", "4", "--dist", "loadfile", "--durations=10")
 # Touches no database of ours, or brings its own; or is long, and about decisions in one thread, or about pages.
 _ONCE = (
+    "admin",
     "test_testbed.py",
     "many/test_rabbitmq.py",
     "many/test_two_of_all.py",
@@ -30,6 +31,8 @@ _ONCE = (
     "notifications/admin",
     "notifications/test_alertmanager_peer.py",
     "notifications/test_explaining.py",
+    "pipeline/test_cut_off.py",
+    "pipeline/test_stops_in_mid_heal.py",
     "pipeline/test_storm.py",
 )
 ONCE = tuple(word for name in _ONCE for word in ("--ignore", f"tests/integration/{name}"))
