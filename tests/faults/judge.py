@@ -44,7 +44,7 @@ def judged(world: World, *invariants: str, ended: float | None = None, longer: f
     verdict = _verdict(world, invariants or ALWAYS, ended or time.time(), longer)
     write_down(world.fault, verdict)
     broken = {name: why for name, why in verdict.items() if why}
-    assert not broken, f"{world.fault}, FAULT_SEED={seed()}: {broken}\n{_state(world)}\n{world.log()}"
+    assert not broken, f"{world.fault}, FAULT_SEED={seed()}: {broken}\n{state(world)}\n{world.log()}"
     return verdict
 
 
@@ -226,7 +226,7 @@ def write_down(fault: str, verdict: dict[str, str]) -> None:
             file.write(json.dumps(line) + "\n")
 
 
-def _state(world: World) -> str:
+def state(world: World) -> str:
     """What is known of the fault's targets, for people."""
     lines = []
     for target in world.targets:
