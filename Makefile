@@ -21,7 +21,7 @@ test: venv-dev
 faults: venv-dev
 	@$(VENV_PYTHON) -m tests.testbed.install
 	@FAULT_SEED=$${FAULT_SEED:-$$(date +%s)} FAULT_RECORD=$${FAULT_RECORD:-var/faults.jsonl} \
-		$(VENV_PYTHON) -m tests.testbed.run -- tests/faults -n $${FAULTS_AT_ONCE:-4} --dist loadfile --no-loadscope-reorder
+		$(VENV_PYTHON) -m tests.testbed.run -- tests/faults -n $${FAULTS_AT_ONCE:-3} --dist loadfile --no-loadscope-reorder
 
 # Every benchmark, about an hour and a half; ARGS=--write puts tables and pictures into docs/performance.md.
 bench: venv-dev

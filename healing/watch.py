@@ -70,6 +70,7 @@ class HostWatcher:
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
         self._is_first = False
+        self._lost_at: datetime | None = None
         self._since: datetime | None = None
         self._connected_at: datetime | None = None
         self._kept: KeptStream | None = None
@@ -171,8 +172,10 @@ class HostWatcher:
             self._follow(host, engine, kept)
         except EngineUnreachable:
             self.connected.clear()
+            ended_ago = kept.ended_ago if kept is not None else 0.0
+            self._lost_at = db_now() - timedelta(seconds=ended_ago)
             if not self._stop.is_set():
-                stream_end.look(host, self.config, self._memory, kept.ended_ago if kept is not None else 0.0)
+                stream_end.look(host, self.config, self._memory, ended_ago)
         except PluginError as error:
             self.connected.clear()
             hosts.beat(self.sign, db_now() - hosts.WATCHER_MISSED)
@@ -261,7 +264,7 @@ class HostWatcher:
         register_wanted(host, engine)
         self._connected_at = db_now()
         host_stage.back(host, self._connected_at)
-        self._memory, self._comeback = StreamMemory(), Comeback(engine, now)
+        self._memory, self._comeback = StreamMemory(), Comeback(engine, now, self._lost_at)
         self._kept_since, self._is_first = host.stream_since, self._cursor is not None
         since = self._cursor or now
         self._cursor = since

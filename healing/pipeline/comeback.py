@@ -20,17 +20,21 @@ It lists the newest first, and those may have been made while it was out of our 
 
 
 class Comeback:
-    """One connection, made at `connected_at`. `lived_on`: whether the engine has; None as long as nobody has asked."""
+    """One connection, made at `connected_at`. `lived_on`: whether the engine has; None as long as nobody has asked.
 
-    def __init__(self, engine: Engine, connected_at: datetime) -> None:
-        self._engine, self._connected_at = engine, connected_at
+    `lost_at`: when the connection before it ended. A short absence may be over before anybody has noted it.
+    """
+
+    def __init__(self, engine: Engine, connected_at: datetime, lost_at: datetime | None = None) -> None:
+        self._engine, self._connected_at, self._lost_at = engine, connected_at, lost_at
         self.lived_on: bool | None = None
 
     def ended(self, container_id: int, signal_at: datetime) -> bool:
         """Whether a stop signal came from the engine as it started: in the time without it, and nothing has lived on."""
         if signal_at >= self._connected_at:
             return False
-        gone_at = statuses.interrupted_at(container_id)
+        known = [at for at in (statuses.interrupted_at(container_id), self._lost_at) if at is not None]
+        gone_at = min(known, default=None)
         if gone_at is None or signal_at < gone_at:
             return False
         if self.lived_on is None:

@@ -82,3 +82,23 @@ def test_an_engine_that_lists_new_containers_first_is_asked_for_old_ones(timelin
     web = HealthStatus.objects.get().container_id
     assert not comeback.ended(web, gone_at + timedelta(seconds=1))
     assert comeback.lived_on
+
+
+def test_a_short_absence_is_known_though_nobody_noted_it(timeline: Timeline) -> None:
+    """An engine that died and was back before the watcher had looked stops what outlived it: that is no person's stop."""
+    web = HealthStatus.objects.get()
+    now = timeline.now
+    lost_at, stopped_at = now - timedelta(seconds=10), now - timedelta(seconds=5)
+    timeline.fake.exit("web", 137)
+    assert web.interrupted_at is None
+    assert not Comeback(timeline.fake, now).ended(web.pk, stopped_at)
+    assert Comeback(timeline.fake, now, lost_at).ended(web.pk, stopped_at)
+    assert not Comeback(timeline.fake, now, lost_at).ended(web.pk, lost_at - timedelta(seconds=1))
+
+
+def test_a_stop_while_only_the_stream_was_broken_is_a_persons(timeline: Timeline) -> None:
+    """What runs since before the break shows that the engine itself was there all the time."""
+    web = HealthStatus.objects.get()
+    now = timeline.now
+    comeback = Comeback(timeline.fake, now, now - timedelta(seconds=10))
+    assert not comeback.ended(web.pk, now - timedelta(seconds=5))
