@@ -69,7 +69,7 @@ class HostWatcher:
         self._cursor: datetime | None = host.last_event_at
         self._cursor_saved: datetime | None = None
         self._kept_since: datetime | None = None
-        self._is_first = False
+        self._awaits_first = False
         self._lost_at: datetime | None = None
         self._since: datetime | None = None
         self._connected_at: datetime | None = None
@@ -265,7 +265,7 @@ class HostWatcher:
         self._connected_at = db_now()
         host_stage.back(host, self._connected_at)
         self._memory, self._comeback = StreamMemory(), Comeback(engine, now, self._lost_at)
-        self._kept_since, self._is_first = host.stream_since, self._cursor is not None
+        self._kept_since, self._awaits_first = host.stream_since, self._cursor is not None
         since = self._cursor or now
         self._cursor = since
         Host.objects.filter(pk=host.pk).update(
@@ -283,9 +283,9 @@ class HostWatcher:
         """One event: marks first, then the hint, so that the check finds them."""
         extra = {"action": "engine_event", "container": event.name, "kind": event.kind.value}
         logger.debug("engine event", extra=extra)
-        if self._is_first and event.at == self._cursor:
+        if self._awaits_first and event.at == self._cursor:
             self._has_lived_on(host)
-        self._is_first = False
+        self._awaits_first = False
         container = container_of(host, event)
         self._memory = remember(self._memory, event, container.stop_signal if container else "")
         if container is None:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from healing.admin.base import RESULT_COLOURS
 from healing.admin.html import ago, badge, link, table
-from healing.api.readiness import noted
+from healing.api.readiness import by_signs
 from healing.core.wording import shown
 from healing.models import Container, FailureRecord, HealthStatus, Host, HostState, SystemState
 from healing.store.clock import db_now
@@ -62,7 +62,7 @@ def _in_short(request: HttpRequest, wrong: Sequence[Section]) -> str:
 
 
 def _parts() -> Section | None:
-    silent = [one for one in noted() if not one.ok]
+    silent = [one for one in by_signs() if not one.ok]
     rows = [
         (
             one.name,
@@ -126,7 +126,9 @@ def _failures() -> Section | None:
 
 
 def _quarantined() -> Section | None:
-    found = HealthStatus.objects.filter(quarantined_at__isnull=False, container__monitored=True)
+    found = HealthStatus.objects.filter(
+        quarantined_at__isnull=False, container__monitored=True, container__host__enabled=True
+    )
     rows = [
         (
             link(_page_of(Container, status.container_id), status.container.name),

@@ -58,7 +58,7 @@ def readiness(seconds: float = SECONDS) -> list[PartState]:
     return [_asked(liveness.database(None), ""), _broker_state(error, noted), *own]
 
 
-def noted() -> list[PartState]:
+def by_signs() -> list[PartState]:
     """The state of all parts as their signs in the database say, without asking any; five or six statements."""
     now = db_now()
     return [state(part, now) for part in liveness.parts(now)]

@@ -55,7 +55,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the world looks like at the moment of decision. `attempts_made` are those of this failure
+    """What the world looks like at the moment of decision. `attempts_tried` are those of this failure
     that the guard has not withdrawn.
 
     `dry_run_by` names the scope whose dry run forbids to touch anything; empty where none does. `goes_along`: it does
@@ -72,7 +72,7 @@ class Situation:
     goes_along: bool = False
     heals_under_way: int = 0
     window: Window = field(default_factory=Window)
-    attempts_made: int = 0
+    attempts_tried: int = 0
     forced: bool = False
     is_trial: bool = False
 
@@ -159,7 +159,7 @@ def _hardly_helps(
     diagnosis: Diagnosis, config: Config, situation: Situation, now: datetime
 ) -> Decision | None:
     limit = diagnosis.max_attempts
-    if limit is None or situation.attempts_made < limit or situation.forced:
+    if limit is None or situation.attempts_tried < limit or situation.forced:
         return None
     return _observe(
         f"{diagnosis.cause}: restarting was tried {limit} time{'s' * (limit > 1)} and does not help", now
@@ -190,7 +190,7 @@ def _limits(_: Diagnosis, config: Config, situation: Situation, now: datetime) -
 
 
 def _trial(situation: Situation, now: datetime) -> Decision | None:
-    if situation.attempts_made:
+    if situation.attempts_tried:
         return Decision(Course.QUARANTINE, "the trial after quarantine did not help")
     frees_at = situation.budget.frees_at
     if frees_at is not None and now < frees_at:

@@ -139,7 +139,7 @@ def _situation(case: Case, now: datetime, load: Load | None = None, broken: Hold
         goes_along=bool(case.along_with) and "detected_as" not in failure.details,
         heals_under_way=load.fleet if load else 0,
         window=load.window if load else Window(),
-        attempts_made=case.attempts_tried,
+        attempts_tried=case.attempts_tried,
         forced=failure.forced,
         is_trial=failure.is_trial,
     )

@@ -143,13 +143,7 @@ def test_f2_a_heal_that_kills_its_worker(world: World) -> None:
 )
 def test_f3_a_worker_stopped_before_the_call(world: World, point: CrashPoint) -> None:
     """A worker stopped for a minute right before the call makes none: the fence, and the lease that it looks at last."""
-    world.begin("F3")
-    world.installation.start("worker-heal-2")
-    world.wait_ready()
-    target = world.web("stopped")
-    order = world.orders.at(point, "stop")
-    target.break_health()
-    stopped = order.wait(40)
+    target, stopped = _stopped_at(world, point)
     try:
         world.sleep(STOPPED)
     finally:
@@ -170,13 +164,7 @@ def test_f3_a_worker_that_wakes_beside_its_successor(
     world: World, point: CrashPoint, successors: CrashPoint
 ) -> None:
     """Who wakes while another has the same heal in hand writes nothing: only the fence tells the two apart."""
-    world.begin("F3")
-    world.installation.start("worker-heal-2")
-    world.wait_ready()
-    target = world.web("beside")
-    order = world.orders.at(point, "stop")
-    target.break_health()
-    stopped = order.wait(40)
+    target, stopped = _stopped_at(world, point)
     try:
         world.orders.at(successors, "wait", seconds=BESIDE).wait(90)
     finally:
@@ -184,6 +172,17 @@ def test_f3_a_worker_that_wakes_beside_its_successor(
     world.sleep(BESIDE)
     judge.judged(world)
     assert len(target.calls(world.begun)) == 1
+
+
+def _stopped_at(world: World, point: CrashPoint) -> tuple[Target, int]:
+    """A container whose heal one of two workers has come to this point with, and that worker's pid: it is stopped there."""
+    world.begin("F3")
+    world.installation.start("worker-heal-2")
+    world.wait_ready()
+    target = world.web("stopped")
+    order = world.orders.at(point, "stop")
+    target.break_health()
+    return target, order.wait(40)
 
 
 def test_f3_how_narrow_the_unguarded_moment_is(world: World) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -26,12 +24,6 @@ from tests.integration.loop.timeline import Timeline
 pytestmark = pytest.mark.django_db
 
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10", "team": "shop"}
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def started(timeline: Timeline, *names: str, healthcheck: bool = True, **labels: object) -> None:

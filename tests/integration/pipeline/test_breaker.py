@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -17,12 +16,6 @@ from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
 
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10"}
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as started:
-        yield started
 
 
 def fleet_of(timeline: Timeline, number: int, *, cured: bool = True, **labels: object) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -18,12 +18,6 @@ from healing.store import heals
 from tests.integration.loop.timeline import Timeline
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -33,12 +32,6 @@ from tests.integration.loop.timeline import Timeline
 pytestmark = pytest.mark.django_db
 
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10"}
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def started(timeline: Timeline, *names: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.core.management import call_command
 
@@ -18,12 +16,6 @@ from tests.integration.loop.timeline import Timeline
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10"}
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 @pytest.fixture

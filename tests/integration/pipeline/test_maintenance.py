@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -38,12 +37,6 @@ from tests.integration.loop.timeline import Timeline
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10"}
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from unittest import mock
 
 import pytest
@@ -16,12 +15,6 @@ from tests.integration.loop.timeline import Timeline
 from tests.integration.pipeline.test_alert_details import never_well, started, told
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def test_a_release_during_the_last_look_at_a_trial_stands(timeline: Timeline) -> None:

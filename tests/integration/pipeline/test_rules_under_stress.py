@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from unittest import mock
 
@@ -33,12 +32,6 @@ from tests.integration.loop.timeline import Timeline
 LABELS = {"selfheal.enable": "true"}
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def started(timeline: Timeline, *names: str, **fields: object) -> list[Container]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from unittest import mock
 
@@ -22,12 +21,6 @@ PROBED = {**LABELS, "selfheal.probe.x": "exec:ok", "selfheal.failure_threshold":
 BROKEN, WELL = ExecResult(1, "broken"), ExecResult(0, "")
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def health(name: str) -> HealthStatus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -21,12 +21,6 @@ LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10"}
 T = TypeVar("T")
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def started(timeline: Timeline, number: int, first: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -29,12 +29,6 @@ from tests.integration.loop.timeline import Timeline
 LABELS = {"selfheal.enable": "true", "selfheal.start_period": "0"}
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        yield made
 
 
 def running(

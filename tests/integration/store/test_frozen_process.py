@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from healing.core.types import FailureType
 from healing.models import Container, FailureRecord, Host, Stage
 from healing.pipeline import poison, stages
 from healing.store import heals
+from tests.testbed.wait import until
 
 FROZEN = "frozen"
 
@@ -39,6 +39,12 @@ def setting(name: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting(%s)", [name])
         return str(cursor.fetchone()[0])
+
+
+def is_served(pid: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid])
+        return bool(cursor.fetchone()[0])
 
 
 def test_the_server_is_told_how_long_to_wait_for_us() -> None:
@@ -83,7 +89,8 @@ def test_that_its_session_was_ended_is_no_fault_of_the_heal(
         claim(failure_id)
         with transaction.atomic(using=frozen):
             Host.objects.using(frozen).get(pk=host.pk)
-            time.sleep(0.5)
+            pid = connections[frozen].connection.info.backend_pid
+            until(lambda: not is_served(pid), 10, "the server has ended the session")
             Host.objects.using(frozen).get(pk=host.pk)
 
     def waits_for_a_lock(failure_id: int) -> None:

@@ -164,7 +164,7 @@ class Shell:
             Evidence(failure.failure_type, "", world.snapshot, self.status, world.now, attempts_in_row=row)
         )
         situation = Situation(
-            world.snapshot, self.status, spent, attempts_made=failure.tries, is_trial=failure.is_trial
+            world.snapshot, self.status, spent, attempts_tried=failure.tries, is_trial=failure.is_trial
         )
         decision = decide(diagnosis, self.config, situation, world.now)
         assert decision.reason

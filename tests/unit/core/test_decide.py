@@ -46,7 +46,7 @@ FORBIDDEN = {
     "removing": ({"snapshot": running(state=EngineState.REMOVING)}, Course.OBSERVE, "removing"),
     "dead": ({"diagnosis": HOPELESS}, Course.OBSERVE, "409"),
     "auto_restart off": ({"config": Config(auto_restart=False)}, Course.OBSERVE, "auto_restart is off"),
-    "disk full": ({"diagnosis": DISK, "attempts_made": 1}, Course.OBSERVE, "tried 1 time and"),
+    "disk full": ({"diagnosis": DISK, "attempts_tried": 1}, Course.OBSERVE, "tried 1 time and"),
     "fleet ceiling": (
         {"heals_under_way": FLEET_CEILING, "config": CRITICAL},
         Course.WAIT,
@@ -131,7 +131,7 @@ def test_a_persons_demand(name: str) -> None:
         ({"budget": room(in_window=4, in_row=4)}, Course.ACT),
         ({"snapshot": unhealthy(started_at=at(-60)), "config": Config(start_period=60)}, Course.ACT),
         ({"snapshot": exited(1, started_at=at(-20)), "config": Config(start_period=60)}, Course.ACT),
-        ({"diagnosis": DISK, "attempts_made": 0}, Course.ACT),
+        ({"diagnosis": DISK, "attempts_tried": 0}, Course.ACT),
         ({"status": healthy_status(stop_signal_at=at(-301))}, Course.ACT),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_trial_is_one_attempt_beyond_the_row() -> None:
     """After quarantine one trial is made although the row is spent and without back-off; no second one."""
     used = room(in_row=5, backoff=160.0, not_before=at(100))
     assert choose(budget=used, is_trial=True).course is Course.ACT
-    assert choose(budget=used, is_trial=True, attempts_made=1).course is Course.QUARANTINE
+    assert choose(budget=used, is_trial=True, attempts_tried=1).course is Course.QUARANTINE
 
 
 def test_a_trial_waits_for_room_in_the_window() -> None:

@@ -66,7 +66,10 @@ def test_what_goes_before_a_hold(facts: Any, course: Course) -> None:
             {"budget": room(in_row=5)},
             "dry run of host h1: would quarantine: budget spent: 5 restarts in a row",
         ),
-        ({"is_trial": True, "attempts_made": 1}, "would quarantine: the trial after quarantine did not help"),
+        (
+            {"is_trial": True, "attempts_tried": 1},
+            "would quarantine: the trial after quarantine did not help",
+        ),
         ({"window": Window(first=8)}, "would restart"),
         ({"heals_under_way": FLEET_CEILING}, "would restart"),
     ],
