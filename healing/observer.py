@@ -11,20 +11,19 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from healing.core.alertnames import AlertName
-from healing.core.liveness import SILENT, Part, Verdict, Watch
+from healing.core.liveness import SILENT, Verdict, Watch
 from healing.models import Trouble
-from healing.pipeline import alert_details, deadletters, liveness, poison
+from healing.pipeline import deadletters, liveness, poison
 from healing.pipeline.brokercheck import broker_error
 from healing.pipeline.heartbeat import ping_if_due
+from healing.pipeline.part_alerts import CLOCK, about, skewed, stopped
 from healing.store import hosts, refusals, signs, troubles
 from healing.store.clock import db_now
 from notifications import direct
@@ -36,7 +35,6 @@ logger = logging.getLogger(__name__)
 EVERY = 3.0
 DOWN = "down:"
 """The key of our trouble with one of our parts begins so."""
-CLOCK = "clock:"
 _IDS = uuid.UUID("5e1f4ea1-0000-4000-8000-000000000000")
 _REREAD = 30.0
 BLIND = 7.0
@@ -61,12 +59,16 @@ class Observer:
         reader = threading.Thread(target=self._read, args=(stop,), name="observer", daemon=True)
         reader.start()
         while not stop.wait(1.0):
-            self._silence.look(time.monotonic(), refusals.lasting(time.monotonic()))
+            try:
+                self._silence.look(time.monotonic(), refusals.lasting(time.monotonic()))
+            except Exception:  # such as no room for a thread to tell in
+                logger.exception("observer failed", extra={"action": "observer_failed"})
+                stop.wait(direct.AGAIN)
 
     def _read(self, stop: threading.Event) -> None:
         while not stop.wait(EVERY):
-            close_old_connections()
             try:
+                close_old_connections()
                 self._broker.ask()
                 self.look()
                 refusals.ask_for_room()
@@ -82,24 +84,27 @@ class Observer:
         now = db_now()
         if self._broker.has_answered():
             hosts.beat(liveness.BROKER, now)
+        refusal = refusals.lasting(time.monotonic())
+        if refusal or self._watch is None:  # at first too: a row that is yet to come may find no room
+            refusals.show(refusal, now)
         parts = liveness.parts(now)
-        verdict = self._watch_at(now).judge(parts, now)
+        verdict = self._watch_at(now, refusal).judge(parts, now)
         self._tell(verdict, now)
         poison.tell_of_shards(now)
         deadletters.look_after(now)
         signs.show_skew(now)
         if self._pings:
-            ping_if_due(all(part.is_alive(now) for part in parts), now)
+            ping_if_due(not refusal and all(part.is_alive(now) for part in parts), now)
         return verdict
 
-    def _watch_at(self, now: datetime) -> Watch:
+    def _watch_at(self, now: datetime, refusal: str) -> Watch:
         """Who could not leave signs is not missed: while the database was away, the machine slept, or its clock was set."""
         before, self._looked = self._looked or now, now
         if self._watch is None or now < before - timedelta(seconds=BLIND):
             self._watch = Watch(now)
-        was_broken = self._silence.was_broken(time.monotonic(), now, refusals.lasting(time.monotonic()))
+        was_broken = self._silence.was_broken(time.monotonic(), now, refusal)
         if was_broken or now - before >= timedelta(seconds=BLIND):
-            self._watch.could_not_see(now)
+            self._watch.could_not_see(min(before, now - SILENT) if refusal else before, now)
         self._silence.answered(time.monotonic())
         return self._watch
 
@@ -108,63 +113,15 @@ class Observer:
         is_open = troubles.open_trouble_keys(DOWN)
         for part in verdict.stopped:
             if f"{DOWN}{part.name}" not in is_open and not troubles.trouble_since(part.name):
-                _begin(part.name, _stopped(part, now), now)
+                _begin(part.name, stopped(part, now), now)
         for process, behind in wrong_clocks.items():
             if f"{DOWN}{CLOCK}{process}" not in is_open:
-                _begin(f"{CLOCK}{process}", _skewed(process, behind), now)
+                _begin(f"{CLOCK}{process}", skewed(process, behind), now)
         alive = {part.name for part in verdict.alive}
         lasting = (verdict.names - alive) | {f"{CLOCK}{process}" for process in wrong_clocks}
         for key in is_open - {f"{DOWN}{name}" for name in lasting}:
             if key != f"{DOWN}{liveness.DATABASE}":
                 _end(key.removeprefix(DOWN), now)
-
-
-def _stopped(part: Part, now: datetime) -> Alert:
-    silent = (now - part.sign_at).total_seconds() if part.sign_at is not None else 0.0
-    body = f"No sign of life for {silent:.0f} s. {part.details} {part.advice}".replace("  ", " ")
-    details = {
-        "since": part.sign_at.isoformat() if part.sign_at is not None else "",
-        "cause": f"no sign of life for {silent:.0f} s",
-        "evidence": [part.details] if part.details else [],
-        "next": part.advice,
-    }
-    return _alert(AlertLevel.CRITICAL, part.what, body, part.name, needs=part.needs, details=details)
-
-
-def _alert(
-    level: AlertLevel,
-    title: str,
-    body: str,
-    name: str,
-    *,
-    kind: AlertKind = AlertKind.FIRING,
-    needs: Iterable[str] = (),
-    details: Mapping[str, Any] | None = None,
-) -> Alert:
-    """About the part of this name; it is a symptom while one that it `needs` is told of."""
-    return Alert(
-        level=level,
-        title=title,
-        body=body,
-        kind=kind,
-        alertname=_alertname(name).value,
-        alert_key=f"self:{name}",
-        depends_on=tuple(f"self:{each}" for each in needs),
-        details={**(details or {}), "path": alert_details.page("trouble")},
-    )
-
-
-def _alertname(name: str) -> AlertName:
-    """A queue's silence is told under the name and key that the tick tells it under as well."""
-    if name.startswith(CLOCK):
-        return AlertName.CLOCK_SKEWED
-    return AlertName.QUEUE_UNSERVED if name.startswith(liveness.QUEUE) else AlertName.SELFHEAL_SILENT
-
-
-def _skewed(process: str, behind: float) -> Alert:
-    title = f"The clock of process {process} is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead'}"
-    body = "Than the database's. What orders things is not taken from it; set it right: messages and logs bear its time."
-    return _alert(AlertLevel.ERROR, title, body, f"{CLOCK}{process}", details={"cause": title})
 
 
 def _begin(name: str, alert: Alert, now: datetime) -> None:
@@ -178,7 +135,7 @@ def _begin(name: str, alert: Alert, now: datetime) -> None:
 
 def _end(name: str, now: datetime) -> None:
     title = f"In order again: {name}"
-    alert = _alert(AlertLevel.INFO, title, "", name, kind=AlertKind.RESOLVED)
+    alert = about(AlertLevel.INFO, title, "", name, kind=AlertKind.RESOLVED)
     with transaction.atomic():
         if not troubles.end_trouble(f"{DOWN}{name}", now):
             return
@@ -250,7 +207,7 @@ class Silence:
         said = f"It says: {refusal}." if refusal else f"No answer for {SILENT.total_seconds():.0f} s."
         body = f"{said} {part.advice}"
         details = {"cause": part.what, "evidence": [refusal] if refusal else [], "next": part.advice}
-        alert = _alert(AlertLevel.CRITICAL, part.what, body, part.name, details=details)
+        alert = about(AlertLevel.CRITICAL, part.what, body, part.name, details=details)
         return Message(str(self._id("")), timezone.now(), alert)
 
     def _id(self, suffix: str) -> uuid.UUID:
@@ -260,7 +217,7 @@ class Silence:
 
     def _back(self, telling: direct.WithoutDatabase, now: datetime) -> None:
         told, title = telling.message, f"In order again: {liveness.DATABASE}"
-        over = _alert(AlertLevel.INFO, title, "", liveness.DATABASE, kind=AlertKind.RESOLVED)
+        over = about(AlertLevel.INFO, title, "", liveness.DATABASE, kind=AlertKind.RESOLVED)
         with transaction.atomic():
             if direct.record_told(told, now, is_told=telling.is_told):
                 Trouble.objects.create(

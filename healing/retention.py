@@ -27,7 +27,7 @@ from healing.models import (
 from healing.observer import DOWN
 from healing.pipeline import deadletters, liveness
 from healing.registration.adoption import wanted
-from healing.store import breakers
+from healing.store import breakers, signs
 from notifications import retention as notifications
 
 KEEP_DAYS = 90
@@ -46,8 +46,8 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
     """Delete what ended more than `keep_days` ago, `batch` rows at a time; return how many rows of each kind.
 
     Open failures, alerts that fire and unsent notifications are never deleted, nor are closed failures whose restarts may still count against a budget, or whose incident is not over. What
-    automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day. Containers
-    that their engine no longer has go when no history of theirs is left.
+    automation did about a failure goes with the failure; failures of its incident stay until it is their time. Heartbeats of queues and sweepers that are gone go after a day, but
+    the last of a sweeper that is missed. Containers that their engine no longer has go when no history of theirs is left.
     """
     if keep_days < 1 or batch < 1:
         raise ValueError(f"keep_days ({keep_days}) and batch ({batch}) must be whole numbers from 1 up")
@@ -63,10 +63,7 @@ def prune(now: datetime, keep_days: int = KEEP_DAYS, batch: int = BATCH) -> dict
             MaintenanceWindow.objects.filter(recurrence=Recurrence.ONCE, ends_at__lt=cutoff), batch
         ),
         **{kind: _delete(rows, batch) for kind, rows in notifications.old(cutoff).items()},
-        "heartbeats": _delete(
-            Heartbeat.objects.filter(_OF_QUEUES, at__lt=now - timedelta(days=_WORKER_DAYS)),
-            batch,
-        ),
+        "heartbeats": _delete(_signs_of_gone(now - timedelta(days=_WORKER_DAYS)), batch),
     }
     logger.info("old history deleted", extra={"action": "prune_history", **counts})
     return counts
@@ -81,6 +78,21 @@ def _ended_failures(now: datetime, cutoff: datetime) -> QuerySet[FailureRecord]:
 def _ended_troubles(cutoff: datetime) -> QuerySet[Trouble]:
     """Those of the database are counted: the ids of their alerts are made of their number."""
     return Trouble.objects.filter(resolved_at__lt=cutoff).exclude(key=f"{DOWN}{liveness.DATABASE}")
+
+
+def _signs_of_gone(cutoff: datetime) -> QuerySet[Heartbeat]:
+    return Heartbeat.objects.filter(_OF_QUEUES, at__lt=cutoff).exclude(name__in=_last_of_sweepers())
+
+
+def _last_of_sweepers() -> list[str]:
+    """The last sign of a common one, and of one near each queue that an enabled host names: gone, its silence would be over."""
+    last: dict[str, str] = {}
+    rows = Heartbeat.objects.filter(name__startswith="sweep").order_by("at")
+    for name, at in rows.values_list("name", "at"):
+        for queue in signs.swept_near({name: at}) or [""]:
+            last[queue] = name
+    wanted = ("", *signs.host_queues())
+    return [name for queue, name in last.items() if queue in wanted]
 
 
 def _gone_containers(cutoff: datetime) -> QuerySet[Container]:

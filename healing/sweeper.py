@@ -21,7 +21,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from healing.observer import Observer
 from healing.pipeline import stages, sweep
 from healing.pipeline.warm import warm_up
-from healing.store import heals, hosts, refusals, signs, worker_signs
+from healing.store import heals, hosts, queues, refusals, signs, worker_signs
 from healing.store.clock import db_now
 from healing.store.heals import Next
 from notifications import dispatch
@@ -96,8 +96,10 @@ class Sweeper:
     def _move_on(self, following: Next, now: datetime) -> None:
         """What it has taken up it goes on with as soon as it is due, for a while: workers may be back by then.
 
-        Where no thread is free, the next round finds it.
+        Where no thread is free, the next round finds it; and where it is of a host elsewhere, whoever looks after that one.
         """
+        if following.elsewhere and self._queues is not None:
+            return
         with self._taking:
             self._taken.setdefault(following.failure_id, now + FOLLOWED)
         self._heals.start(following.failure_id, partial(self._run, following))
@@ -105,7 +107,9 @@ class Sweeper:
     def _run(self, first: Next) -> None:
         here: Next | None = first
         while here is not None:
-            found, here = stages.run(here.stage, here.failure_id), None
+            with queues.only(self._queues):
+                found = stages.run(here.stage, here.failure_id)
+            here = None
             for following in found:
                 if following.failure_id == first.failure_id:
                     here = following

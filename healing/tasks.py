@@ -1,4 +1,8 @@
-"""Celery faces of the stages. Tasks carry ids; a lost message is found again by the tick, a repeated one finds no claim."""
+"""Celery faces of the stages. Tasks carry ids; a lost message is found again by the tick, a repeated one finds no claim.
+
+No task has a time limit: Celery has none for threads. What a task waits for ends its waiting: the deadlines of engine
+clients and probes, and the database's `lock_timeout`.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,6 @@ from healing.store.hosts import SHARD_LEASE
 
 logger = logging.getLogger(__name__)
 
-CHECK_LIMIT = 120
-STAGE_LIMIT = 300
 HINT_EXPIRES = 10.0
 """Of hints that the tick sends again: a heal itself never expires, it is in the database."""
 CHECK_EXPIRES = SHARD_LEASE - 2
@@ -66,11 +68,14 @@ def send_next(
 ) -> None:
     """Have the next stage of a heal done now. What the tick will find again anyway may expire in a queue.
 
-    `queue` is the name of its host's queue; without it that of the running task, or the one in the database.
+    `queue` is the name of the queue of the host that it follows from; without it that of the running task. Where there is
+    neither, or the heal is of a host elsewhere, its own host's is read from the database.
     """
     if following is None:
         return
-    if queue is None:
+    if following.elsewhere:
+        queue = None
+    elif queue is None:
         queue = _name_here()
     if queue is None:
         queue = queues.of_failures([following.failure_id]).get(following.failure_id, "")
@@ -92,7 +97,7 @@ def _name_here() -> str | None:
     return name_of(queue) if queue.partition(".")[0] in (HEAL, CHECKS) else None
 
 
-@shared_task(name="healing.tasks.dispatch_checks", time_limit=60, soft_time_limit=50)
+@shared_task(name="healing.tasks.dispatch_checks")
 def dispatch_checks() -> None:
     """Beat's tick: one task for each host and shard that is due, and the heals that are due."""
     unserved = unserved_stage.look_after(db_now())
@@ -130,7 +135,7 @@ def _send_heals(due: Sequence[Next], unserved: Collection[str]) -> None:
         send_next(following, expires=HINT_EXPIRES, queue=name)
 
 
-@shared_task(name="healing.tasks.check_containers", time_limit=CHECK_LIMIT, soft_time_limit=CHECK_LIMIT - 10)
+@shared_task(name="healing.tasks.check_containers")
 def check_containers(
     host_id: int,
     shard: int | None = None,
@@ -141,22 +146,25 @@ def check_containers(
     event_at: str | None = None,
 ) -> None:
     """Check a shard's due containers, or these now, after `counted` failures in a row, or as an event of that time asks."""
-    worker_signs.serve(_queue_here())
-    if container_ids is not None:
-        _pass_on(
-            check.check_some(
-                host_id,
-                container_ids,
-                by_event=by_event,
-                with_probes=with_probes,
-                counted=counted,
-                event_at=datetime.fromisoformat(event_at) if event_at else None,
-            )
+    with worker_signs.at_work(_queue_here()):
+        if container_ids is None:
+            _check_shard(host_id, shard or 0)
+            return
+        found = check.check_some(
+            host_id,
+            container_ids,
+            by_event=by_event,
+            with_probes=with_probes,
+            counted=counted,
+            event_at=datetime.fromisoformat(event_at) if event_at else None,
         )
-        return
-    with worker_signs.held(host_id, shard or 0) as begun_at:
+        _pass_on(found)
+
+
+def _check_shard(host_id: int, number: int) -> None:
+    with worker_signs.held(host_id, number) as begun_at:
         if begun_at is not None:
-            sweep.check_shard(host_id, shard or 0, _pass_on, begun_at)
+            sweep.check_shard(host_id, number, _pass_on, begun_at)
 
 
 def _pass_on(found: Sequence[Next]) -> None:
@@ -167,8 +175,8 @@ def _pass_on(found: Sequence[Next]) -> None:
 @shared_task(name="healing.tasks.probe_closely")
 def probe_closely(host_id: int, counts: Sequence[closely.Count] = ()) -> None:
     """Loop over the probes of a host whose intervals are shorter than those of the checks."""
-    worker_signs.serve(_queue_here())
-    closely.run(host_id, closely.Outward(_check_probed, _probe_on), counts)
+    with worker_signs.at_work(_queue_here()):
+        closely.run(host_id, closely.Outward(_check_probed, _probe_on), counts)
 
 
 def _check_probed(host_id: int, container_ids: Sequence[int], counted: int) -> None:
@@ -191,13 +199,13 @@ def _probe_on(host_id: int, counts: Sequence[closely.Count]) -> None:
     send(probe_closely, host_id, list(counts), queue=queue, expires=HAND_OVER)
 
 
-@shared_task(name="healing.tasks.diagnose", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
+@shared_task(name="healing.tasks.diagnose")
 def diagnose(failure_id: int) -> None:
     """Name the cause, decide, and write the intent."""
     _run(Stage.DIAGNOSE, failure_id)
 
 
-@shared_task(name="healing.tasks.observe", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
+@shared_task(name="healing.tasks.observe")
 def observe(failure_id: int) -> None:
     """Look again at a failure that is watched and not touched."""
     _run(Stage.OBSERVE, failure_id)
@@ -205,7 +213,7 @@ def observe(failure_id: int) -> None:
 
 @shared_task(name="healing.tasks.restart")
 def restart(failure_id: int) -> None:
-    """Make the attempt's one engine call. Its time is limited by the engine client: killing it would lose the answer."""
+    """Make the attempt's one engine call."""
     _run(Stage.RESTART, failure_id)
 
 
@@ -215,7 +223,7 @@ def recreate(failure_id: int) -> None:
     _run(Stage.RECREATE, failure_id)
 
 
-@shared_task(name="healing.tasks.verify", time_limit=STAGE_LIMIT, soft_time_limit=STAGE_LIMIT - 10)
+@shared_task(name="healing.tasks.verify")
 def verify(failure_id: int, early: bool = False) -> None:
     """Find out whether the attempt has worked."""
     _run(Stage.VERIFY, failure_id, early=early)
@@ -236,7 +244,7 @@ def canary(queue: str, sent_at: str) -> None:
     liveness.arrived(queue, datetime.fromisoformat(sent_at), db_now())
 
 
-@shared_task(name="healing.tasks.prune_history", time_limit=3600)
+@shared_task(name="healing.tasks.prune_history")
 def prune_history(keep_days: int = 90) -> dict[str, int]:
     """Delete closed records older than `keep_days`."""
     from healing.retention import prune
@@ -244,13 +252,13 @@ def prune_history(keep_days: int = 90) -> dict[str, int]:
     return prune(db_now(), keep_days)
 
 
-@shared_task(name="healing.tasks.end_orphaned_alerts", time_limit=60)
+@shared_task(name="healing.tasks.end_orphaned_alerts")
 def end_orphaned_alerts() -> None:
     """End the alerts about what is no longer watched."""
     orphans.end()
 
 
-@shared_task(name="healing.tasks.send_digest", time_limit=600)
+@shared_task(name="healing.tasks.send_digest")
 def send_digest() -> None:
     """Send the daily and the weekly digest where one is due and nobody has."""
     from healing.digest import send_due
@@ -268,11 +276,13 @@ _STAGES: dict[Stage, Any] = {
 
 
 def _run(stage: Stage, failure_id: int, *, early: bool = False) -> None:
-    worker_signs.serve(_queue_here())
-    following = stages.run(stage, failure_id, early=early)
-    logger.debug("stage done", extra={"action": "stage_done", "failure": failure_id, "stage": stage.value})
-    for each in following:
-        send_next(each)
+    name = _name_here()
+    with worker_signs.at_work(_queue_here()), queues.only(None if name is None else (name,)):
+        following = stages.run(stage, failure_id, early=early)
+        extra = {"action": "stage_done", "failure": failure_id, "stage": stage.value}
+        logger.debug("stage done", extra=extra)
+        for each in following:
+            send_next(each)
 
 
 def check_now(

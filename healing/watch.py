@@ -26,18 +26,18 @@ from healing.kept_stream import KeptStream
 from healing.models import Container, Host
 from healing.pipeline import hosts as host_stage
 from healing.pipeline import stream_end
-from healing.pipeline.comeback import Comeback
+from healing.pipeline.comeback import Absence, Comeback
 from healing.pipeline.engines import config_of
 from healing.pipeline.event_marks import container_of, is_our_doing, mark
 from healing.registration.watching import register_started, register_wanted
 from healing.store import hosts, refusals, statuses
 from healing.store.clock import db_now
+from healing.store.cursor import Cursor
 from healing.tasks import check_now
 
 logger = logging.getLogger(__name__)
 
 IDLE_TIMEOUT = 10.0
-CURSOR_EVERY = timedelta(seconds=1)
 RELIST_IN = timedelta(seconds=1)
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
@@ -66,11 +66,10 @@ class HostWatcher:
         self._engine: Engine | None = None
         self._memory = StreamMemory()
         self._comeback: Comeback | None = None
-        self._cursor: datetime | None = host.last_event_at
-        self._cursor_saved: datetime | None = None
+        self._cursor = Cursor(host)
         self._kept_since: datetime | None = None
         self._awaits_first = False
-        self._lost_at: datetime | None = None
+        self._absence = Absence()
         self._since: datetime | None = None
         self._connected_at: datetime | None = None
         self._kept: KeptStream | None = None
@@ -143,7 +142,7 @@ class HostWatcher:
         host = Host.objects.get(pk=self.host_id)
         self._away_since = self._behind = self._kept = None
         if self._forget:
-            self._believe_cursor(host)
+            self._cursor.believe(host)
             self._forget = False
         asked_at, engine = db_now(), None
         try:
@@ -169,11 +168,12 @@ class HostWatcher:
                 return True
             self._connected_at = db_now()
             kept = KeptStream(events, since, self.name).start()
+            self._absence.end(self._since or self._connected_at)
             self._follow(host, engine, kept)
         except EngineUnreachable:
             self.connected.clear()
             ended_ago = kept.ended_ago if kept is not None else 0.0
-            self._lost_at = db_now() - timedelta(seconds=ended_ago)
+            self._absence.begin(db_now() - timedelta(seconds=ended_ago))
             if not self._stop.is_set():
                 stream_end.look(host, self.config, self._memory, ended_ago)
         except PluginError as error:
@@ -210,12 +210,12 @@ class HostWatcher:
         stop signal that nobody has stopped a container.
         """
         self.connected.clear()
-        self._cursor_saved = self._cursor  # what others would flush may be of events that were lost
+        self._cursor.hold()
         host = self._wait_for_database()
         if host is None:
             return False
-        self._believe_cursor(host)
-        if not kept.go_back(self._cursor):
+        self._cursor.believe(host)
+        if not kept.go_back(self._cursor.at):
             self._forget = True
             return False
         self._behind = kept.waiting
@@ -247,10 +247,6 @@ class HostWatcher:
         self._away_since = self._behind = None
         logger.info("caught up", extra={"action": "watch_caught_up", "host": self.name})
 
-    def _believe_cursor(self, host: Host) -> None:
-        """A database that crashed may have lost the newest marks, and with them the cursor that went past their events."""
-        self._cursor = self._cursor_saved = host.last_event_at
-
     def _say_database(self, error: Exception) -> None:
         refusals.note(error)
         logger.warning("database: %s", error, extra={"action": "watch_database", "host": self.name})
@@ -264,10 +260,9 @@ class HostWatcher:
         register_wanted(host, engine)
         self._connected_at = db_now()
         host_stage.back(host, self._connected_at)
-        self._memory, self._comeback = StreamMemory(), Comeback(engine, now, self._lost_at)
-        self._kept_since, self._awaits_first = host.stream_since, self._cursor is not None
-        since = self._cursor or now
-        self._cursor = since
+        self._memory, self._comeback = StreamMemory(), Comeback(engine, now, self._absence)
+        self._kept_since, self._awaits_first = host.stream_since, self._cursor.at is not None
+        self._cursor.at = since = self._cursor.at or now
         Host.objects.filter(pk=host.pk).update(
             stream_since=now, version=version[:100], last_seen=now, latency=latency, latency_at=now
         )
@@ -283,7 +278,7 @@ class HostWatcher:
         """One event: marks first, then the hint, so that the check finds them."""
         extra = {"action": "engine_event", "container": event.name, "kind": event.kind.value}
         logger.debug("engine event", extra=extra)
-        if self._awaits_first and event.at == self._cursor:
+        if self._awaits_first and event.at == self._cursor.at:
             self._has_lived_on(host)
         self._awaits_first = False
         container = container_of(host, event)
@@ -295,7 +290,7 @@ class HostWatcher:
             mark(container, event, self._comeback)
             if event.kind in HINTS and container.monitored and not is_our_doing(container, event):
                 self._check(container, event.at)
-        self._save_cursor(host, event.at)
+        self._cursor.move(event.at)
 
     def _has_lived_on(self, host: Host) -> None:
         """The engine still had the last event that we know: it has not started anew, and nothing was missed."""
@@ -310,14 +305,6 @@ class HostWatcher:
         if container is not None:
             self._check(container, event.at)
 
-    def _save_cursor(self, host: Host, at: datetime) -> None:
-        self._cursor = at
-        if self._cursor_saved is None or at - self._cursor_saved >= CURSOR_EVERY:
-            Host.objects.filter(pk=host.pk).update(last_event_at=at)
-            self._cursor_saved = at
-
     def flush_cursor(self) -> None:
         """Write the cursor that throttling has held back."""
-        if self._cursor is not None and self._cursor != self._cursor_saved:
-            Host.objects.filter(pk=self.host_id).update(last_event_at=self._cursor)
-            self._cursor_saved = self._cursor
+        self._cursor.flush()

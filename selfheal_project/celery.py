@@ -58,9 +58,10 @@ def _drop_broken_connections(**_: Any) -> None:
     close_old_connections()
 
 
+@beat_init.connect
 @worker_init.connect
 def _need_not_wait_for_the_disk(**_: Any) -> None:
-    """Workers of their own: what they find out can be found again. The embedded mode has people's changes in it too."""
+    """Workers and beats of their own: what they find out can be found again. The embedded mode has people's changes in it too."""
     from django.conf import settings
 
     from healing.store.durability import relax_this_process
@@ -76,18 +77,9 @@ def _warm_up(sender: Any, **_: Any) -> None:
     from healing.store import worker_signs
     from healing.tasks import reach_broker
 
-    worker_signs.begin()
+    worker_signs.begin(sender.pool.limit)
     for ready in (warm_up, reach_broker):
         sender.pool.apply_async(ready, (), {}, callback=_ignore)
 
 
 def _ignore(_: Any) -> None: ...
-
-
-@beat_init.connect
-def _have_periodic_tasks(**_: Any) -> None:
-    """Wherever beat runs, it has the periodic tasks that Selfheal needs."""
-    from selfheal_project.beat_schedule import ensure_schedule
-
-    _need_not_wait_for_the_disk()
-    ensure_schedule()

@@ -17,7 +17,6 @@ from celery import Celery
 from celery.beat import Service
 from celery.worker import WorkController
 from celery.worker import state as worker_state
-from django.db import DatabaseError
 
 from selfheal_project.memory_broker import stop_waiting
 from selfheal_project.up.signals import stop_on_signals
@@ -25,7 +24,6 @@ from selfheal_project.up.signals import stop_on_signals
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
-BEAT_PAUSE = 2.0
 WORKERS = {"heal": ("heal", 8), "checks": ("checks", 4), "other": ("alerts,default", 2)}
 """Worker -> (its queues, its threads): apart, so that a heal never waits behind checks."""
 
@@ -164,36 +162,11 @@ def _stop_workers() -> None:
     stop_waiting()
 
 
-class _Beat:
-    """Beat that outlives a database which is away for a while."""
-
-    def __init__(self, app: Celery) -> None:
-        self._app = app
-        self._stopping = threading.Event()
-        self._service = self._new_service()
-
-    def run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._service.start()
-            except DatabaseError as error:
-                logger.warning("database: %s", error, extra={"action": "beat_database"})
-                self._stopping.wait(BEAT_PAUSE)
-                self._service = self._new_service()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._service.stop()
-
-    def _new_service(self) -> Service:
-        # An interval of one second at most, because beat sleeps through a stop.
-        return Service(self._app, max_interval=1, scheduler_cls=self._app.conf.beat_scheduler)
-
-
 def beat_part(app: Celery) -> Part:
     """Beat, with the schedule in the database."""
-    beat = _Beat(app)
-    return Part("beat", beat.run, beat.stop)
+    # An interval of one second at most, because beat sleeps through a stop.
+    service = Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
+    return Part("beat", service.start, service.stop)
 
 
 def watch_part() -> Part:

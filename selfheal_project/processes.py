@@ -135,7 +135,7 @@ class _Kept:
 
 
 class Keeper:
-    """Starts programs, and starts those again that ended, after a pause that doubles while they do not hold."""
+    """Starts programs; those that ended, or could not be started, again after a pause that doubles while they do not hold."""
 
     def __init__(
         self, wanted: Sequence[Program], start: Callable[[Program], subprocess.Popen[bytes]] | None = None
@@ -149,7 +149,7 @@ class Keeper:
             if kept.process is not None and kept.process.poll() is not None:
                 self._note_end(kept, now)
             if kept.process is None and now >= kept.start_at:
-                kept.process, kept.started = self._start(kept.program), now
+                self._try_to_start(kept, now)
 
     def stop(self) -> None:
         """SIGTERM to all, SIGKILL to those that are still there after STOP_SECONDS."""
@@ -166,13 +166,22 @@ class Keeper:
                 process.kill()
                 process.wait()
 
+    def _try_to_start(self, kept: _Kept, now: float) -> None:
+        try:
+            kept.process, kept.started = self._start(kept.program), now
+        except (OSError, subprocess.SubprocessError) as error:
+            self._start_later(kept, now, f"cannot be started ({error})")
+
     def _note_end(self, kept: _Kept, now: float) -> None:
         assert kept.process is not None
         if now - kept.started >= STEADY_SECONDS:
             kept.pause = FIRST_PAUSE
-        message = "The process %s ended with status %s; it is started again in %.0f s."
+        self._start_later(kept, now, f"ended with status {kept.process.returncode}")
+
+    def _start_later(self, kept: _Kept, now: float, reason: str) -> None:
+        message = "The process %s %s; it is started again in %.0f s."
         extra = {"action": "process_died", "program": kept.program.name}
-        logger.error(message, kept.program.name, kept.process.returncode, kept.pause, extra=extra)
+        logger.error(message, kept.program.name, reason, kept.pause, extra=extra)
         kept.process, kept.start_at = None, now + kept.pause
         kept.pause = min(kept.pause * 2, LONGEST_PAUSE)
 

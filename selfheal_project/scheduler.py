@@ -1,5 +1,7 @@
 """Beat's scheduler: the database's, made fit for several beats at once and for clocks that are set back.
 
+It outlives a database that is away, and starts without it too.
+
 Whoever finds a periodic task due claims it by a conditional UPDATE of its `last_run_at`, so that any number of beats
 send it once, and the others go on when one has died. Times in that column are the database's, because the clocks of
 the beats differ.
@@ -7,6 +9,7 @@ the beats differ.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,15 +18,21 @@ from typing import Any
 from celery.schedules import schedstate
 from celery.utils.time import maybe_make_aware
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.db.models import F
 from django_celery_beat.models import PeriodicTask
-from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+from django_celery_beat.schedulers import SCHEDULE_SYNC_MAX_INTERVAL, DatabaseScheduler, ModelEntry
 
 from healing.store.clock import db_now
+from selfheal_project.beat_schedule import ensure_schedule
+
+logger = logging.getLogger(__name__)
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SET_BACK = 1.0
 """Seconds by which the clock has to fall behind the steady one to count as set back."""
+READ_AGAIN = 2.0
+"""Seconds until a schedule that could not be read is read again."""
 
 
 class PeriodicEntry(ModelEntry):  # type: ignore[misc]
@@ -56,14 +65,35 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     Entry = PeriodicEntry
     _last_timestamp = _LONG_AGO
+    _schedule: Any = None
+    _has_rows = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ahead = _ahead()
         super().__init__(*args, **kwargs)
 
+    @property
+    def schedule(self) -> Any:
+        """The periodic tasks; where they cannot be read, those that were read last."""
+        try:
+            return super().schedule
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("database: %s", error, extra={"action": "beat_database"})
+            # It counts as read a moment ago; what waits in the heap is left there.
+            self._last_full_sync -= timedelta(seconds=SCHEDULE_SYNC_MAX_INTERVAL - READ_AGAIN)
+            self._schedule = self._schedule or {}
+            return self._schedule
+
+    def all_as_schedule(self) -> Any:
+        """All rows; wherever beat runs, those that Selfheal needs are among them."""
+        if not self._has_rows:
+            ensure_schedule()
+            self._has_rows = True
+        return super().all_as_schedule()
+
     def schedule_changed(self) -> bool:
         changed = bool(super().schedule_changed())
-        # Without a change yet, the first is one: beat adds the missing rows after it has read those there are.
+        # Without a change yet, the first is one.
         self._last_timestamp = self._last_timestamp or _LONG_AGO
         return changed
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from healing.core.liveness import SILENT, Part
 from healing.pipeline import liveness
 from healing.pipeline.brokercheck import broker_error
+from healing.store import refusals
 from healing.store.clock import db_now
 
 SECONDS = 1.5
@@ -54,8 +55,9 @@ def readiness(seconds: float = SECONDS) -> list[PartState]:
         return [_asked(liveness.database(None), parts or LATE), _broker_state(error, None)]
     now, found = parts
     noted = next((state(part, now) for part in found if part.name == liveness.BROKER), None)
-    own = [state(part, now) for part in found if part.name != liveness.BROKER]
-    return [_asked(liveness.database(None), ""), _broker_state(error, noted), *own]
+    own = [state(part, now) for part in found if part.name not in (liveness.BROKER, liveness.DATABASE)]
+    full = next((part for part in found if part.name == liveness.DATABASE), liveness.database(None))
+    return [_asked(full, full.details), _broker_state(error, noted), *own]
 
 
 def by_signs() -> list[PartState]:
@@ -138,11 +140,18 @@ class _Question(Generic[T]):
 def _parts() -> tuple[datetime, list[Part]] | str:
     try:
         now = db_now()
-        return now, liveness.parts(now)
+        return now, _found(now)
     except (DatabaseError, InterfaceError) as error:
         return " ".join(str(error).split()) or type(error).__name__
     finally:
         connection.close()
+
+
+def _found(now: datetime) -> list[Part]:
+    """All parts as their signs say; the database is one of them only where it refuses to write."""
+    refusal = refusals.said(now)
+    full = [replace(liveness.full_database(), details=refusal)] if refusal else []
+    return [*full, *liveness.parts(now)]
 
 
 _broker = _Question("ready-broker", broker_error)

@@ -46,16 +46,21 @@ def detect(status: Status, seen: Seen, config: Config, now: datetime) -> Detecti
 def _gone(status: Status) -> Detection:
     message = "the engine no longer has this container"
     gone = replace(
-        status, health=Health.UNKNOWN, lifecycle=Lifecycle.GONE, message=message, consecutive_failures=0
+        status,
+        health=Health.UNKNOWN,
+        lifecycle=Lifecycle.GONE,
+        message=message,
+        consecutive_failures=0,
+        quarantined_at=None,
+        quarantine_until=None,
     )
     return Detection(gone, Change(ChangeKind.GONE, "container removed"))
 
 
 def is_known_failure(status: Status, snapshot: Snapshot) -> bool:
     """Whether this exit has been judged a failure before: then nobody needs its events any more."""
-    failing = status.lifecycle is Lifecycle.QUARANTINED or (
-        status.lifecycle is Lifecycle.EXITED and status.consecutive_failures > 0
-    )
+    stands = status.lifecycle in (Lifecycle.EXITED, Lifecycle.QUARANTINED)
+    failing = stands and status.consecutive_failures > 0
     return failing and snapshot.finished_at is not None and snapshot.finished_at == status.ended_at
 
 
@@ -189,7 +194,7 @@ def _apply(
     if finding.verdict == PARTIAL:
         state = status.lifecycle if status.lifecycle is Lifecycle.QUARANTINED else finding.lifecycle
         return Detection(replace(status, lifecycle=state, message=finding.message), None, PROBES_NEXT)
-    return _undecided(status, finding)
+    return _undecided(status, finding, snapshot)
 
 
 def _counted(status: Status, seen: Seen) -> Status:
@@ -197,7 +202,7 @@ def _counted(status: Status, seen: Seen) -> Status:
     return replace(status, consecutive_failures=max(status.consecutive_failures, seen.counted))
 
 
-def _undecided(status: Status, finding: Finding) -> Detection:
+def _undecided(status: Status, finding: Finding, snapshot: Snapshot) -> Detection:
     quarantined = status.lifecycle is Lifecycle.QUARANTINED
     at_rest = finding.lifecycle in (Lifecycle.FINISHED, Lifecycle.STOPPED_BY_HAND, Lifecycle.EXITED)
     health = Health.UNKNOWN if at_rest or finding.verdict == UNKNOWN else status.health
@@ -208,7 +213,18 @@ def _undecided(status: Status, finding: Finding) -> Detection:
     )
     if at_rest and finding.lifecycle is not Lifecycle.EXITED:
         updated = replace(updated, consecutive_failures=0, healthy_since=None)
+        if not quarantined:
+            # Of the container that this one has replaced: it would not be seen to be well.
+            updated = replace(updated, quarantined_at=None, quarantine_until=None)
+    if quarantined and finding.left_alone:
+        # Its state does not say so: without the mark it would be told again, and get its trial.
+        updated = replace(updated, stopped_by_hand_at=_ended_at(snapshot))
     return Detection(updated, change, finding.look_again_in)
+
+
+def _ended_at(snapshot: Snapshot) -> datetime | None:
+    """When the run ended; not before its start, also where the engine's clock was set back since."""
+    return max((at for at in (snapshot.started_at, snapshot.finished_at) if at is not None), default=None)
 
 
 def _passed(status: Status, finding: Finding, snapshot: Snapshot, config: Config, now: datetime) -> Detection:

@@ -45,11 +45,19 @@ class Watch:
 
     def __init__(self, began: datetime) -> None:
         self._not_before = began + GRACE
+        self._blind_since = self._blind_until = began
         self._excused: dict[str, datetime] = {}
 
-    def could_not_see(self, now: datetime) -> None:
-        """Nobody could leave a sign until now: all get the time to."""
-        self._not_before = max(self._not_before, now + SILENT)
+    def could_not_see(self, since: datetime, now: datetime) -> None:
+        """Nobody could leave a sign from `since` until now: all get the time to.
+
+        Each time where that lasted SILENT: the machine slept, or the database's silence is told. What is shorter, and comes
+        again before SILENT is over, is slowness, and excuses for GRACE in all.
+        """
+        if max(now - since, since - self._blind_until) >= SILENT:
+            self._blind_since = now
+        self._blind_until = now
+        self._not_before = max(self._not_before, min(now + SILENT, self._blind_since + GRACE))
 
     def judge(self, parts: Iterable[Part], now: datetime) -> Verdict:
         """Who has stopped by itself. One that has never given a sign may not be wanted here: it is missed by nobody, and excuses nobody."""

@@ -24,7 +24,7 @@ from healing.core.ports import EngineConfig
 from healing.core.types import EngineInfo, Event, ExecResult, Snapshot, Summary
 from healing.engines.docker_actions import DockerActions
 from healing.engines.docker_connect import Connector
-from healing.engines.docker_errors import not_an_engine, refusal, too_old
+from healing.engines.docker_errors import action_refusal, not_an_engine, too_old
 from healing.engines.docker_events import EventReader, History, events_query, history_query, newest_after
 from healing.engines.docker_exec import run_in_container
 from healing.engines.docker_http import EngineHTTP
@@ -175,7 +175,7 @@ class DockerEngine:
         actions = self._acting(deadline)
         status, body = actions.post(path, what, max(until - time.monotonic(), 0.001), query)
         if status not in (204, 304):
-            raise refusal(status, body, self._http.address, what)
+            raise action_refusal(status, body, self._http.address, what)
 
     def _change(
         self, method: str, path: str, what: str, seconds: float, query: Mapping[str, str] | None, body: Any
@@ -186,7 +186,7 @@ class DockerEngine:
         left = max(until - time.monotonic(), 0.001)
         status, answer = actions.send(method, path, what, left, query, body)
         if status not in (200, 201, 204, 304):
-            raise refusal(status, answer, self._http.address, what)
+            raise action_refusal(status, answer, self._http.address, what)
         return json.loads(answer) if status in (200, 201) and answer else None
 
     def _acting(self, seconds: float) -> DockerActions:

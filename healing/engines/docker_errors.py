@@ -11,6 +11,7 @@ import ssl
 
 from healing.core.errors import (
     ActionFailed,
+    ActionTimedOut,
     ContainerNotFound,
     EngineConflict,
     EngineRefused,
@@ -22,6 +23,8 @@ from healing.engines.address import Address
 
 MESSAGE_LIMIT = 600
 
+_GATEWAY = (502, 504)
+"""What a proxy answers for an engine that has not answered it; engines themselves never do."""
 _AMBIGUOUS = ("multiple ids found with provided prefix", "more than one result for container")
 _HTTP_TO_HTTPS = "client sent an http request to an https server"
 _HOSTNAME_MISMATCH = (62, 64)
@@ -80,6 +83,14 @@ def refusal(status: int, body: bytes, address: Address, what: str) -> PluginErro
     if status == 404 or (status == 400 and "client version" in message):
         return EngineRefused(f"{what}: the engine at {address} does not know this request: {message}")
     return ActionFailed(f"{what}: the engine answered {status}: {message}")
+
+
+def action_refusal(status: int, body: bytes, address: Address, what: str) -> PluginError:
+    """As `refusal`, of a request that changes something: where a proxy answers, the engine may be at work on it."""
+    if status in _GATEWAY or (status >= 500 and engine_message(body) is None):
+        said = f"a proxy before the engine at {address} answered {status}"
+        return ActionTimedOut(f"{what}: {said}, so it may still happen")
+    return refusal(status, body, address, what)
 
 
 def engine_message(body: bytes) -> str | None:

@@ -166,7 +166,7 @@ def quarantine_ended(
 
 
 def _quarantine_was_told(container_id: int) -> bool:
-    """Whether people were told of it; where its record is gone, whether something about the container fires."""
+    """Whether people were told of it, and not yet of its end; where its record is gone, whether something about the container fires."""
     was_told = history.quarantine_was_told(container_id)
     if was_told is not None:
         return was_told

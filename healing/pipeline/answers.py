@@ -19,7 +19,7 @@ from healing.pipeline import acting, alert_details, alerts
 from healing.pipeline.engines import retry_in
 from healing.pipeline.guard import STARTED, was_forced
 from healing.pipeline.verifying import note_exit
-from healing.store import heals, statuses, windows
+from healing.store import heals, own_calls, statuses, windows
 from healing.store.clock import db_now
 from healing.store.heals import Next
 from notifications.core.alert import Outcome
@@ -55,6 +55,8 @@ def answered(
     book = config_book()
     config = book.config(failure.container)
     until = deadline(now, snapshot, config)
+    if ambiguous:
+        until = max(until, (attempt.called_at or now) + _lasts(attempt))
     with transaction.atomic():
         _end(
             attempt,
@@ -81,7 +83,8 @@ def refused(
 ) -> Next | None:
     """The engine said no: a record of its own, and the next attempt after back-off.
 
-    What a person wants still stands where no engine was there to do it.
+    What a person wants still stands where no engine was there to do it. A restart was not made then, and is no call: stops
+    of that time are none of ours. A recreate may have begun.
     `left` is how the call has left the container, where that is known: it may have been stopped and not started again.
     """
     now = db_now()
@@ -90,8 +93,10 @@ def refused(
     due_at = _wanted_again_at(failure, now) if stands else now
     with transaction.atomic():
         _note_stopped(failure, left)
-        _end(attempt, AttemptState.FAILED, answer=answer, answered_at=now, ended_at=now)
         action = ActionKind(attempt.action)
+        called_at = None if unreachable and action is ActionKind.RESTART else attempt.called_at
+        times = {"called_at": called_at, "answered_at": now, "ended_at": now}
+        _end(attempt, AttemptState.FAILED, answer=answer, **times)
         heals.add_child(failure, FailureType.RESTART_FAILED, action, ActionResult.FAILED, answer, now)
         if not unreachable:
             title = f"{failure.container_name} could not be {acting.DONE[action]}"
@@ -157,7 +162,7 @@ def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
         return None
     outcome = "its worker went silent before the engine started it"
     with transaction.atomic():
-        _note_stopped(failure, snapshot)
+        _note_stopped(failure, snapshot, by_us=own_calls.has_ended(failure.container_id, snapshot))
         _end(attempt, AttemptState.FAILED, outcome=outcome, ended_at=now)
         heals.move(failure, Stage.DIAGNOSE, now, action_result=ActionResult.FAILED, lost_claims=lost)
     return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
@@ -165,7 +170,7 @@ def taken_over(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | No
 
 def _may_come_until(failure: FailureRecord, attempt: Attempt, now: datetime) -> datetime:
     """Until when an engine that was out of reach since the call may still carry it out; `now` where it was not."""
-    lasts = timedelta(seconds=attempt.stop_timeout + heals.TAKE_OVER_SLACK)
+    lasts = _lasts(attempt)
     if failure.reason.startswith(windows.BLIND_REASON):
         return now + lasts
     until = max(attempt.verify_until or now, now)
@@ -174,10 +179,15 @@ def _may_come_until(failure: FailureRecord, attempt: Attempt, now: datetime) -> 
     return max(back + lasts, until) if back is not None and was_away else until
 
 
-def _note_stopped(failure: FailureRecord, left: Snapshot | None) -> None:
+def _lasts(attempt: Attempt) -> timedelta:
+    """For how long an engine that has begun with a call may be at it."""
+    return timedelta(seconds=attempt.stop_timeout + heals.TAKE_OVER_SLACK)
+
+
+def _note_stopped(failure: FailureRecord, left: Snapshot | None, *, by_us: bool = True) -> None:
     """An exit that our own call has left behind is a known failure: nobody has stopped it by hand."""
     if left is not None and left.state is EngineState.EXITED:
-        note_exit(failure, left)
+        note_exit(failure, left, by_us=by_us)
 
 
 def _end(attempt: Attempt, state: AttemptState, **fields: str | datetime | None) -> None:

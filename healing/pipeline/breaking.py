@@ -208,7 +208,7 @@ def _close(row: Row, count: Count, system: SystemState, now: datetime) -> None:
             breaker_alerts.left_over(row, incident_id, left)
     if isinstance(row, SystemState) and incident_id is not None:
         # Not within: decisions lock their host before the system's row.
-        breakers.leave_fleet(incident_id)
+        breakers.leave_fleet(incident_id, now)
     extra = {"action": "breaker_closed", "failing": count.failing, "running": count.running}
     logger.warning("breaker of %s closed", breakers.name_of(row), extra=extra)
 
@@ -225,7 +225,7 @@ def _end_if_over(row: Row, system: SystemState, now: datetime) -> None:
         return
     if isinstance(row, SystemState):
         # Again: who closed it may have died before.
-        breakers.leave_fleet(incident_id)
+        breakers.leave_fleet(incident_id, now)
     is_told = not _is_part_of_fleets(row, system)
     if is_told and breakers.quarantined(incident_id):
         return

@@ -153,7 +153,8 @@ def _judge(
     detection = detect(before, look, effective.config, now)
     status = own_calls.without_our_stop(row.pk, before, detection.status)
     fields = {"last_check_time": now, "next_check_at": _next_check(row, detection, effective.config, began)}
-    fields |= {"unpaused_at": status.unpaused_at, "interrupted_at": status.interrupted_at}
+    marks = ("unpaused_at", "interrupted_at", "stopped_by_hand_at")
+    fields |= {name: getattr(status, name) for name in marks}
     if _is_blind(detection):
         fields["next_check_at"] = began + _blind_pause(row.pk, effective.config, now)
     with settles_later():

@@ -126,4 +126,7 @@ def _restart_along(failure: FailureRecord, dependants: Sequence[int], now: datet
     names = [each.container_name for each in started]
     extra = {"action": "restart_along", "container": failure.container_name, "dependants": names}
     logger.info("%s is back: %d are restarted along", failure.container_name, len(names), extra=extra)
-    return [Next(Stage.DIAGNOSE, each.pk, each.priority) for each in started]
+    away = dependencies.away([each.container_id for each in started], failure.container.host_id)
+    return [
+        Next(Stage.DIAGNOSE, each.pk, each.priority, elsewhere=each.container_id in away) for each in started
+    ]

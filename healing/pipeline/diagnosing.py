@@ -9,11 +9,11 @@ from django.db import transaction
 
 from healing.core import lifecycle
 from healing.core.alertnames import AlertName
-from healing.core.decide import PUT_OFF, Course, Decision, Hold, Situation, decide
+from healing.core.decide import OBSERVE_EVERY, PUT_OFF, Course, Decision, Hold, Situation, decide
 from healing.core.errors import ConfigError, PluginError
-from healing.core.types import ActionKind, ActionResult, AlertLevel, FailureType
+from healing.core.types import ActionKind, ActionResult, AlertLevel, EngineState, FailureType
 from healing.core.window import Window
-from healing.effective import config_book
+from healing.effective import config_book, known_book
 from healing.models import Attempt, FailureRecord, Stage
 from healing.pipeline import alert_details, alerts, breaking, dependencies, recheck
 from healing.pipeline.case import Case, Standing, gather, standing_of
@@ -27,6 +27,7 @@ from healing.store.clock import db_now
 from healing.store.dependencies import ALONG, NOTE
 from healing.store.durability import settles_later
 from healing.store.heals import Next
+from healing.store.history import QUARANTINED
 from healing.store.windows import Load
 from notifications.core.alert import Outcome
 
@@ -90,7 +91,9 @@ def _not_failing(case: Case, standing: Standing, now: datetime) -> list[Next]:
         if rested.course is Course.CLOSE:
             _close(case, rested, now)
         else:
-            heals.move(failure, Stage(failure.stage), now + timedelta(seconds=UNDECIDED_RETRY))
+            lasts = case.snapshot.state in (EngineState.PAUSED, EngineState.CREATED)
+            pause = timedelta(seconds=OBSERVE_EVERY if lasts else UNDECIDED_RETRY)
+            heals.move(failure, Stage(failure.stage), now + pause)
     return []
 
 
@@ -258,31 +261,18 @@ def _close(case: Case, decision: Decision, now: datetime) -> None:
     alerts.resolved(case.failure, f"{case.failure.container_name}: {decision.reason}")
 
 
-def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
-    """Hands off: one critical alert, then silence until a person or the release time."""
+def _quarantine(case: Case, decision: Decision, now: datetime) -> Next | None:
+    """Hands off: one critical alert, then silence until a person or the release time. Not in maintenance begun meanwhile."""
     failure, config = case.failure, case.config
     until = now + timedelta(seconds=config.quarantine_release) if config.quarantine_release else None
     if not failure.is_trial:
         breaking.join(failure)
-        command = f"manage.py release {failure.container_name}"
-        release = "nothing more until a person releases it"
-        next_step = f"Nothing more until a person releases it: {command}"
-        if until is not None:
-            release = f"one silent trial at {until:%H:%M:%S} UTC"
-            next_step = f"One silent trial at {until:%H:%M:%S} UTC; sooner with {command}"
-        title = f"{failure.container_name} is quarantined: restarting does not help"
-        alerts.failure(
-            failure,
-            config,
-            AlertLevel.CRITICAL,
-            title,
-            f"{case.diagnosis.summary}\n{decision.reason}. Next: {release}.",
-            name=AlertName.QUARANTINED,
-            outcome=Outcome.GAVE_UP,
-            attempts=case.made,
-            next_step=next_step,
-            told_by_storm=True,
-        )
+        _tell_quarantine(case, decision, until)
+    if known_book().maintenance(failure.container, db_now()) is not None:
+        # Asked when it is told, as that asks the same: what is told to nobody for maintenance is not done either.
+        heals.move(failure, Stage.DIAGNOSE, now, reason="maintenance has begun meanwhile: decided anew")
+        return Next(Stage.DIAGNOSE, failure.pk, failure.priority)
+    if not failure.is_trial:
         heals.add_child(
             failure,
             FailureType.RESTART_LIMIT_EXCEEDED,
@@ -291,8 +281,31 @@ def _quarantine(case: Case, decision: Decision, now: datetime) -> None:
             decision.reason,
             now,
         )
-    heals.close(failure, ActionResult.FAILED, f"quarantined: {decision.reason}", now)
+    heals.close(failure, ActionResult.FAILED, f"{QUARANTINED}{decision.reason}", now)
     statuses.quarantine(failure.container, now, until)
+    return None
+
+
+def _tell_quarantine(case: Case, decision: Decision, until: datetime | None) -> None:
+    failure = case.failure
+    command = f"manage.py release {failure.container_name}"
+    release = "nothing more until a person releases it"
+    next_step = f"Nothing more until a person releases it: {command}"
+    if until is not None:
+        release = f"one silent trial at {until:%H:%M:%S} UTC"
+        next_step = f"One silent trial at {until:%H:%M:%S} UTC; sooner with {command}"
+    alerts.failure(
+        failure,
+        case.config,
+        AlertLevel.CRITICAL,
+        f"{failure.container_name} is quarantined: restarting does not help",
+        f"{case.diagnosis.summary}\n{decision.reason}. Next: {release}.",
+        name=AlertName.QUARANTINED,
+        outcome=Outcome.GAVE_UP,
+        attempts=case.made,
+        next_step=next_step,
+        told_by_storm=True,
+    )
 
 
 _COURSES = {

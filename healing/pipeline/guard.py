@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from healing.core import lifecycle
 from healing.core.decide import DRY_RUN, HELD
@@ -14,9 +14,8 @@ from healing.pipeline import breaking, dependencies
 from healing.pipeline.exited import no_failure
 from healing.store import heals, statuses
 from healing.store.clock import db_now
+from healing.store.windows import OUTDATED
 
-OUTDATED = timedelta(seconds=600)
-"""A decision that has waited for longer is made anew."""
 STARTED = "it was started meanwhile"
 
 

@@ -10,9 +10,9 @@ from django.db import transaction
 from healing.core.decide import HELD
 from healing.core.types import ActionResult
 from healing.effective import ConfigBook
-from healing.models import Attempt, AttemptState, FailureRecord, Stage
+from healing.models import FailureRecord, Stage
 from healing.pipeline import alerts
-from healing.store import heals
+from healing.store import attempts, heals
 from healing.store.clock import db_now
 
 logger = logging.getLogger(__name__)
@@ -33,13 +33,7 @@ def leave(failure: FailureRecord, reason: str) -> None:
     """End a claimed heal of what was taken out; an attempt that is open ends with it."""
     now = db_now()
     with transaction.atomic():
-        attempts = Attempt.objects.filter(failure=failure)
-        attempts.filter(state=AttemptState.INTENDED).update(
-            state=AttemptState.WITHDRAWN, outcome=reason, ended_at=now
-        )
-        attempts.filter(state__in=(AttemptState.CALLED, AttemptState.VERIFYING)).update(
-            state=AttemptState.FAILED, outcome=reason, ended_at=now
-        )
+        attempts.end_open(failure, reason, now)
         heals.close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
         alerts.resolved(failure, f"{failure.container_name}: {reason}")
     logger.info("heal ended: %s", reason, extra={"action": "heal_left", "failure": failure.pk})

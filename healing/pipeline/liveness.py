@@ -30,7 +30,7 @@ def parts(now: datetime) -> list[Part]:
         broker(at.get(BROKER)),
         *_beat(at.get(TICK)),
         _tick(at.get(TICK)),
-        *(_queue(name, at.get(f"{CANARY}{name}")) for name in signs.wanted_queues()),
+        *(_queue(name, _served_at(name, at)) for name in signs.wanted_queues()),
         *_watchers(now, at),
         _sweeper(at),
         *_sweepers_near(at),
@@ -119,6 +119,12 @@ def _queue(name: str, at: datetime | None) -> Part:
         "alerts": "Alerts wait.",
     }
     return Part(queue_part(name), at, what, advice, needs, meaning.get(common_of(name), ""))
+
+
+def _served_at(name: str, at: Mapping[str, datetime]) -> datetime | None:
+    """When a canary came through, or a worker showed later that it takes from the queue, or will when a thread is free."""
+    canary, served = at.get(f"{CANARY}{name}"), at.get(f"{SERVED}{name}")
+    return max(canary, served) if canary is not None and served is not None else canary
 
 
 def queue_part(queue: str) -> str:

@@ -22,11 +22,13 @@ from healing.core.alertnames import AlertName
 from healing.core.queues import CHECKS, HEAL, near
 from healing.core.types import ActionResult
 from healing.core.types import AlertLevel as Level
-from healing.models import Attempt, AttemptState, CheckShard, DeadLetter, FailureRecord
+from healing.models import CheckShard, DeadLetter, FailureRecord
 from healing.pipeline import alert_details, alerts
-from healing.store import heals, hosts, statuses, troubles
+from healing.store import attempts, heals, hosts, statuses, troubles
 from healing.store.clock import db_now
+from healing.store.history import SET_ASIDE
 from healing.store.suspects import DEADLY
+from healing.store.violations import is_of_the_schema
 from notifications.core.alert import Alert, AlertKind, AlertLevel, Outcome
 from notifications.outbox import write
 
@@ -46,12 +48,12 @@ def set_aside(failure: FailureRecord) -> bool:
     if failure.lost_claims < DEADLY:
         return False
     now = db_now()
-    reason = f"set aside: it has ended its worker {failure.lost_claims} times, at the stage {failure.stage}"
+    reason = f"{SET_ASIDE}it has ended its worker {failure.lost_claims} times, at the stage {failure.stage}"
     if failure.reason.startswith(_BROKE):
-        reason = f"set aside: it has failed {failure.lost_claims} times, at the stage {failure.stage}: {failure.reason}"
+        reason = f"{SET_ASIDE}it has failed {failure.lost_claims} times, at the stage {failure.stage}: {failure.reason}"
     with transaction.atomic():
         statuses.lock(failure.container_id)
-        _end_attempts(failure, reason, now)
+        attempts.end_open(failure, reason, now)
         task = f"healing.tasks.{failure.stage}"
         heals.close(failure, ActionResult.FAILED, reason, now, alert_level=Level.CRITICAL.value)
         statuses.quarantine(failure.container, now, None)
@@ -76,7 +78,7 @@ def broke(failure_id: int, error: Exception) -> None:
     breaks all of them quarantines none, but is told.
     """
     kind = f"{_BROKE}{type(error).__name__}:"
-    is_databases = isinstance(error, _DATABASES_OWN)
+    is_databases = isinstance(error, _DATABASES_OWN) or is_of_the_schema(error)
     is_common = not is_databases and heals.is_common(failure_id, kind, db_now())
     reason = f"{kind} {error}"
     heals.put_back(failure_id, heals.BROKEN_PAUSE, reason, counts=not (is_databases or is_common))
@@ -117,23 +119,13 @@ def _of_common(level: AlertLevel, title: str, body: str, **fields: Any) -> Alert
     return Alert(level, title, body, alertname=name, alert_key=f"self:{COMMON}", **fields)
 
 
-def _end_attempts(failure: FailureRecord, reason: str, now: datetime) -> None:
-    attempts = Attempt.objects.filter(failure=failure)
-    attempts.filter(state=AttemptState.INTENDED).update(
-        state=AttemptState.WITHDRAWN, outcome=reason, ended_at=now
-    )
-    attempts.filter(state__in=(AttemptState.CALLED, AttemptState.VERIFYING)).update(
-        state=AttemptState.FAILED, outcome=reason, ended_at=now
-    )
-
-
 def _of_heal(failure: FailureRecord, reason: str) -> Alert:
     body = (
         f"{reason[0].upper()}{reason[1:]}. Its container is left alone until a person releases it "
         f"(manage.py release {failure.container_name}); all other heals go on. The logs of the workers say how they ended."
     )
     title = f"The heal of {failure.container_name} was set aside"
-    attempts = list(failure.attempts.order_by("number"))
+    made = list(failure.attempts.order_by("number"))
     next_step = f"Nothing until a person releases it (manage.py release {failure.container_name})."
     return alerts.of_failure(
         failure,
@@ -142,7 +134,7 @@ def _of_heal(failure: FailureRecord, reason: str) -> Alert:
         title,
         body,
         outcome=Outcome.GAVE_UP,
-        details=alert_details.of_failure(failure, attempts, next_step),
+        details=alert_details.of_failure(failure, made, next_step),
     )
 
 

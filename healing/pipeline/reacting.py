@@ -6,8 +6,9 @@ import logging
 from datetime import datetime
 
 from healing.core.config import Config
+from healing.core.lifecycle import was_stopped_by_hand
 from healing.core.shedding import rank
-from healing.core.status import ChangeKind, Detection, Seen
+from healing.core.status import ChangeKind, Detection, Seen, Status
 from healing.core.types import (
     ActionKind,
     ActionResult,
@@ -20,9 +21,9 @@ from healing.core.types import (
 from healing.effective import ConfigBook
 from healing.models import FailureRecord, HealthStatus, Stage
 from healing.pipeline import alerts, breaking, dependencies
-from healing.store import heals, own_calls
+from healing.store import attempts, heals, own_calls
 from healing.store.clock import db_now
-from healing.store.dependencies import along_with
+from healing.store.dependencies import along_with, newest_failure
 from healing.store.heals import Next
 from notifications.core.alert import Outcome
 
@@ -42,6 +43,8 @@ def react(
     change = detection.change
     if failure is not None:
         failure.container = row.container  # loaded; an alert would read it again
+    if row.quarantined_at is not None and detection.status.quarantined_at is None:
+        _quarantine_over(row, detection, failure)
     if change is None:
         return _at_rest(detection, failure, now, look.snapshot) if failure is not None else []
     match change.kind:
@@ -51,7 +54,7 @@ def react(
             return _healthy(row, detection, failure, now, book)
         case ChangeKind.GONE:
             _gone(row, failure, now)
-        case ChangeKind.LEFT_ALONE:
+        case ChangeKind.LEFT_ALONE if not _ended_by_us(failure, detection.status, look.snapshot):
             title = f"{row.container.name} was found stopped and is left alone"
             alerts.found_stopped(row.container, config, title, change.reason)
     return []
@@ -129,24 +132,42 @@ def _healthy(
 ) -> list[Next]:
     name = row.container.name
     if failure is None:
-        if row.lifecycle == Lifecycle.QUARANTINED:
-            alerts.quarantine_ended(
-                row.container,
-                f"{name} is healthy again and out of quarantine",
-                outcome=Outcome.RECOVERED,
-                since=row.quarantined_at,
-            )
-        return [] if _was_well(row) else dependencies.back(row.pk, book, now)
+        return _back(row, book, now)
     if failure.stage == Stage.VERIFY:
         return [Next(Stage.VERIFY, failure.pk, failure.priority)]
     if along_with(failure) or not _is_waiting(failure):
         return []
-    if not _close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now):
+    closed = _close(failure, ActionResult.SUCCESS, "recovered without an action of ours", now)
+    if closed is None:
         return []
-    title = f"{name} is healthy again{' and out of quarantine' if failure.is_trial else ''}"
+    title = f"{name} is healthy again{' and out of quarantine' if closed.is_trial else ''}"
     message, since = detection.status.message, row.quarantined_at
-    alerts.resolved(failure, title, message, outcome=Outcome.RECOVERED, since=since)
-    return dependencies.came_back(failure, book, now)
+    alerts.resolved(closed, title, message, outcome=Outcome.RECOVERED, since=since)
+    return dependencies.came_back(closed, book, now)
+
+
+def _quarantine_over(row: HealthStatus, detection: Detection, failure: FailureRecord | None) -> None:
+    """Tell that this look has ended it, or that of the container which this one has replaced. A trial's end tells of it itself."""
+    if failure is not None and failure.is_trial:
+        return
+    name, kind = row.container.name, detection.change.kind if detection.change is not None else None
+    title, outcome = f"{name}: {detection.status.message}", Outcome.NONE
+    if kind is ChangeKind.HEALTHY:
+        title, outcome = f"{name} is healthy again and out of quarantine", Outcome.RECOVERED
+    elif kind is ChangeKind.GONE:
+        title, outcome = f"{name} was removed", Outcome.GONE
+    alerts.quarantine_ended(row.container, title, outcome=outcome, since=row.quarantined_at)
+
+
+def _back(row: HealthStatus, book: ConfigBook, now: datetime) -> list[Next]:
+    """Out of quarantine it has come back from the failure that led there, unless that has ended well and was followed."""
+    if row.quarantined_at is None:
+        return [] if _was_well(row) else dependencies.back(row.pk, book, now)
+    newest = newest_failure(row.pk)
+    failed = FailureRecord.objects.filter(pk=newest).first() if newest is not None else None
+    if failed is None or failed.action_result == ActionResult.SUCCESS:
+        return dependencies.back(row.pk, book, now)
+    return dependencies.came_back(failed, book, now)
 
 
 def _was_well(row: HealthStatus) -> bool:
@@ -169,38 +190,61 @@ def _at_rest(
     reason = detection.status.message
     finished = detection.status.lifecycle is Lifecycle.FINISHED and failure.action != ActionKind.RECREATE
     at_rest = finished or detection.status.lifecycle is Lifecycle.STOPPED_BY_HAND
-    if (
-        at_rest
-        and _is_waiting(failure)
-        and not (finished and _ended_by_us(failure, detection.status.ended_at, snapshot))
-        and _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
-    ):
-        alerts.resolved(failure, f"{failure.container_name}: {reason}")
+    if not at_rest or not _is_waiting(failure) or _ended_by_us(failure, detection.status, snapshot):
+        return []
+    closed = _close(failure, ActionResult.FAILED, reason, now, in_success_rate=False)
+    if closed is not None:
+        alerts.resolved(closed, f"{closed.container_name}: {reason}")
     return []
 
 
-def _ended_by_us(failure: FailureRecord, ended_at: datetime | None, snapshot: Snapshot | None) -> bool:
-    if ended_at is None:
+def _ended_by_us(failure: FailureRecord | None, status: Status, snapshot: Snapshot | None) -> bool:
+    """Whether a call of ours has ended a container whose failure is open. A mark that a person did counts more."""
+    if failure is None or status.ended_at is None:
         return False
-    covered = own_calls.our_call_covers(failure.container_id, ended_at)
+    if snapshot is not None and was_stopped_by_hand(status, snapshot):
+        return False
+    covered = own_calls.our_call_covers(failure.container_id, status.ended_at)
     return covered or (snapshot is not None and own_calls.has_ended(failure.container_id, snapshot))
 
 
 def _gone(row: HealthStatus, failure: FailureRecord | None, now: datetime) -> None:
     title, since = f"{row.container.name} was removed", row.quarantined_at
     if failure is None:
-        if row.lifecycle == Lifecycle.QUARANTINED:
-            alerts.quarantine_ended(row.container, title, outcome=Outcome.GONE, since=since)
-    elif _close(failure, ActionResult.FAILED, "container removed", now, in_success_rate=False):
-        alerts.resolved(failure, title, outcome=Outcome.GONE, since=since)
+        return
+    reason = "container removed"
+    closed = _close(failure, ActionResult.FAILED, reason, now, if_forced=True, in_success_rate=False)
+    if closed is not None:
+        attempts.end_open(closed, reason, now)
+        alerts.resolved(closed, title, outcome=Outcome.GONE, since=since)
 
 
-def _close(failure: FailureRecord, result: ActionResult, reason: str, now: datetime, **fields: bool) -> bool:
-    """Close a failure that nobody has taken since it was read; False where its new holder is to see to its end."""
-    try:
-        heals.close(failure, result, reason, now, fence=failure.fence + 1, **fields)
-    except heals.StaleFence:
+def _close(
+    failure: FailureRecord,
+    result: ActionResult,
+    reason: str,
+    now: datetime,
+    *,
+    if_forced: bool = False,
+    **fields: bool,
+) -> FailureRecord | None:
+    """Close a failure as it is by now, with what was told of it since it was read.
+
+    None where somebody has taken it, moved it or (unless `if_forced`) asked for a heal since: they see to its end.
+    """
+    closed = _unmoved(failure)
+    if closed is None or (closed.forced and not if_forced):
         logger.info("left to its worker", extra={"action": "close_left", "failure": failure.pk})
-        return False
+        return None
+    heals.close(closed, result, reason, now, fence=closed.fence + 1, **fields)
     logger.info("failure closed: %s", reason, extra={"action": "failure_closed", "failure": failure.pk})
-    return True
+    return closed
+
+
+def _unmoved(failure: FailureRecord) -> FailureRecord | None:
+    """An open failure read anew, and held until the transaction ends; None where it is not where it was."""
+    rows = FailureRecord.objects.select_for_update(no_key=True).filter(pk=failure.pk, resolved_at=None)
+    found = rows.filter(fence=failure.fence, lease_owner=failure.lease_owner, stage=failure.stage).first()
+    if found is not None:
+        found.container = failure.container
+    return found

@@ -78,9 +78,7 @@ def run(failure_id: int, stage: Stage = Stage.RESTART) -> Next | None:
         if look.is_old():
             look = _look(engine, failure, attempt)
     except (PluginError, ConfigError) as error:
-        reason = f"{BLIND_REASON}: {error}"
-        heals.move(failure, stage, db_now() + timedelta(seconds=RETRY_IN), reason=reason)
-        return None
+        return _could_not_look(failure, attempt, error)
     if attempt.state == AttemptState.CALLED:
         return answers.taken_over(failure, attempt, look.snapshot)
     guard.read_anew(failure)
@@ -96,6 +94,16 @@ def _look(engine: Engine, failure: FailureRecord, attempt: Attempt) -> _Look:
     asked = clock.steady()
     snapshot = acting.find_now(engine, failure.container, attempt)
     return _Look(snapshot, asked, clock.steady())
+
+
+def _could_not_look(failure: FailureRecord, attempt: Attempt, error: Exception) -> Next | None:
+    """It is tried again; what would not be called any more is decided anew instead."""
+    why_not = guard.outdated(failure, attempt) if attempt.state == AttemptState.INTENDED else ""
+    if why_not:
+        return answers.withdrawn(failure, attempt, why_not)
+    reason = f"{BLIND_REASON}: {error}"
+    heals.move(failure, Stage(failure.stage), db_now() + timedelta(seconds=RETRY_IN), reason=reason)
+    return None
 
 
 def _was_left(failure: FailureRecord, attempt: Attempt) -> bool:
@@ -163,6 +171,7 @@ def _call(
             reason=attempt.reason,
         )
         Attempt.objects.filter(pk=attempt.pk).update(state=AttemptState.CALLED, called_at=now)
+        attempt.called_at = now
     _log(failure, attempt)
     if db_now() - now > HELD_UP or look.is_old():
         return answers.withdrawn(failure, attempt, "its worker was held up before the call")

@@ -163,11 +163,11 @@ def _verified(failure: FailureRecord, attempt: Attempt, snapshot: Snapshot | Non
         title = f"{failure.container_name} is healthy again"
         seconds = (now - failure.detected_at).total_seconds()
         text = f"{reason}, {seconds:.1f} s after the failure was found"
-        if failure.is_trial:
+        since = row.quarantined_at
+        if failure.is_trial or since is not None:
             out = f"{title} and out of quarantine"
-            since = row.quarantined_at
             alerts.quarantine_ended(failure.container, out, outcome=Outcome.HEALED, since=since)
-        else:
+        if not failure.is_trial:
             alerts.resolved(failure, title, text, outcome=_outcome(failure, attempt))
         dependants = dependencies.came_back(failure, known_book(), now)
     logger.info(
@@ -253,11 +253,13 @@ def note_exit(failure: FailureRecord, snapshot: Snapshot, *, by_us: bool = True)
     before = statuses.to_core(row)
     status = own_calls.without_our_stop(row.pk, before, lifecycle.follow(before, snapshot))
     fields: dict[str, object] = {}
-    if snapshot.state is EngineState.EXITED and before.lifecycle is not Lifecycle.QUARANTINED:
-        fields = {"lifecycle": Lifecycle.EXITED, "status": Health.UNKNOWN, "consecutive_failures": 0}
-        if by_us or not _may_be_a_persons(failure, before, snapshot):
-            failures = before.consecutive_failures + 1
-            fields |= {"status": Health.UNHEALTHY, "consecutive_failures": failures}
+    if snapshot.state is EngineState.EXITED:
+        failed = by_us or not _may_be_a_persons(failure, before, snapshot)
+        fields = {"consecutive_failures": before.consecutive_failures + 1 if failed else 0}
+        keeps = before.lifecycle is Lifecycle.QUARANTINED or (not failed and _is_at_rest(before, snapshot))
+        if not keeps:
+            health = Health.UNHEALTHY if failed else Health.UNKNOWN
+            fields |= {"lifecycle": Lifecycle.EXITED, "status": health}
     HealthStatus.objects.filter(pk=row.pk).update(
         exits=[list(pair) for pair in status.exits],
         started_at=status.started_at,
@@ -265,6 +267,12 @@ def note_exit(failure: FailureRecord, snapshot: Snapshot, *, by_us: bool = True)
         version=F("version") + 1,
         **fields,
     )
+
+
+def _is_at_rest(before: Status, snapshot: Snapshot) -> bool:
+    """Whether a check has judged this exit already, and it stays as it was judged: told a second time it would be news."""
+    rests = before.lifecycle in (Lifecycle.STOPPED_BY_HAND, Lifecycle.FINISHED)
+    return rests and before.ended_at == snapshot.finished_at
 
 
 def _may_be_a_persons(failure: FailureRecord, before: Status, snapshot: Snapshot) -> bool:

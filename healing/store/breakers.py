@@ -9,6 +9,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -110,14 +111,18 @@ def replace_incident(row: Row, incident_id: int | None) -> None:
     _write(row, _same(row).filter(breaker_since__isnull=False), breaker_incident_id=incident_id)
 
 
-def leave_fleet(incident_id: int) -> None:
+def leave_fleet(incident_id: int, now: datetime) -> None:
     """Hosts whose open breaker was part of the fleet's incident are on their own again: opened anew, and told, if need be.
 
-    Nothing happens while the fleet's breaker is open.
+    What they hold is decided anew. Nothing happens while the fleet's breaker is open.
     """
     is_open = SystemState.objects.filter(breaker_since__isnull=False, breaker_incident_id=incident_id)
     rows = Host.objects.filter(~Exists(is_open), breaker_incident_id=incident_id)
-    rows.update(breaker_since=None, breaker_calm_since=None, breaker_incident=None)
+    for host in rows.order_by("pk"):
+        with transaction.atomic():  # each on its own: nobody waits for two hosts
+            own = rows.filter(pk=host.pk)
+            if own.update(breaker_since=None, breaker_calm_since=None, breaker_incident=None):
+                wake(host, now)
 
 
 def attach(incident_id: int, rows: QuerySet[FailureRecord]) -> int:

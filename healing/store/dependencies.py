@@ -56,16 +56,21 @@ def wake(container_ids: Collection[int], came_back: int, now: datetime) -> list[
     """
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     held = list(_held(container_ids).filter(free).select_related("container"))
-    names = _service_of(came_back) if held else []
+    if not held:
+        return []
+    names, host_id = _service_of(came_back)
     woken = [failure for failure in held if _waits_for_any(failure.reason, names)]
     if not woken:
         return []
     statuses = HealthStatus.objects.filter(pk__in=[failure.container_id for failure in woken])
     _unlocked(statuses).update(next_check_at=now)
     _unlocked(FailureRecord.objects.filter(free, pk__in=[failure.pk for failure in woken])).update(due_at=now)
-    for host_id in sorted({failure.container.host_id for failure in woken}):
-        hosts.sooner(host_id, now)
-    return [Next(Stage.DIAGNOSE, failure.pk, failure.priority) for failure in woken]
+    for its_host in sorted({failure.container.host_id for failure in woken}):
+        hosts.sooner(its_host, now)
+    return [
+        Next(Stage.DIAGNOSE, each.pk, each.priority, elsewhere=each.container.host_id != host_id)
+        for each in woken
+    ]
 
 
 def _unlocked(rows: QuerySet[_Row]) -> QuerySet[_Row]:
@@ -74,10 +79,18 @@ def _unlocked(rows: QuerySet[_Row]) -> QuerySet[_Row]:
     return rows.model._default_manager.filter(pk__in=list(free))
 
 
-def _service_of(container_id: int) -> list[str]:
-    """The names of a container and of the others of its service."""
+def _service_of(container_id: int) -> tuple[list[str], int | None]:
+    """The names of a container and of the others of its service; and its host (None: it is gone)."""
     rows = Container.objects.filter(Q(pk=container_id) | Q(service__containers=container_id))
-    return list(rows.values_list("name", flat=True).distinct())
+    found = list(rows.values_list("pk", "name", "host_id").distinct())
+    host_id = next((its_host for pk, _, its_host in found if pk == container_id), None)
+    return [name for _, name, _ in found], host_id
+
+
+def away(container_ids: Collection[int], host_id: int) -> set[int]:
+    """Those of these containers that are on other hosts than this one."""
+    rows = Container.objects.filter(pk__in=container_ids).exclude(host_id=host_id)
+    return set(rows.values_list("pk", flat=True))
 
 
 def _waits_for_any(reason: str, names: Collection[str]) -> bool:

@@ -18,8 +18,10 @@ from healing.core.shedding import DEFAULT_RANK
 from healing.core.types import ActionKind, ActionResult, FailureType
 from healing.core.wording import storable
 from healing.models import AttemptState, CheckShard, Container, FailureRecord, Stage
+from healing.store import queues, worker_signs
 from healing.store.clock import TOLERANCE, db_now
 from healing.store.suspects import is_let, one_last_life
+from healing.store.violations import is_taken
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ class Next:
     failure_id: int
     priority: int = field(default=DEFAULT_RANK, compare=False)
     """Its rank: 0 goes first."""
+    elsewhere: bool = field(default=False, compare=False)
+    """It follows from the work for another host, and has to be done where its own host's work is."""
 
 
 def owner(mode: str = "worker") -> str:
@@ -55,6 +59,7 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
 
     A lease that has ended and was never given back is counted in `lost_claims`: its worker may have died of this heal.
     One that would be set aside for another such end goes alone: in step, the innocent would be set aside with the guilty.
+    One of a host that is not `queues.is_ours` is left to whom it is sent next.
     """
     now = db_now()
     rows = FailureRecord.objects.filter(pk=failure_id, stage=stage, resolved_at__isnull=True)
@@ -70,7 +75,21 @@ def claim(failure_id: int, stage: Stage, lease: float, *, early: bool = False) -
     logger.debug("claimed", extra={"action": "claimed", "failure": failure_id, "stage": stage.value})
     # Whoever stands still right here, for longer than the lease, must not read the fence of its successor.
     mine = FailureRecord.objects.filter(pk=failure_id, lease_owner=owner())
-    return mine.select_related("container__host", "container__health").first()
+    failure = mine.select_related("container__host", "container__health").first()
+    return failure if failure is None or _is_ours(failure) else None
+
+
+def _is_ours(failure: FailureRecord) -> bool:
+    """Whether this thread may go on with what it has claimed; the claim is given back where it may not."""
+    host = failure.container.host
+    if queues.is_ours(host):
+        return True
+    FailureRecord.objects.filter(pk=failure.pk, fence=failure.fence, lease_owner=failure.lease_owner).update(
+        lease_until=None
+    )
+    extra = {"action": "left_elsewhere", "failure": failure.pk, "host": host.name}
+    logger.info("left to those that serve the queue of its host", extra=extra)
+    return False
 
 
 def write(failure: FailureRecord, **fields: Any) -> None:
@@ -85,6 +104,8 @@ def write(failure: FailureRecord, **fields: Any) -> None:
         raise StaleFence(f"failure #{failure.pk} was taken over by another worker")
     for name, value in fields.items():
         setattr(failure, name, value)
+    if failure.lease_until is not None:
+        worker_signs.lasts_until(failure.lease_until)
 
 
 def move(failure: FailureRecord, stage: Stage, due_at: datetime | None, **fields: Any) -> None:
@@ -124,7 +145,7 @@ def close(failure: FailureRecord, result: ActionResult, reason: str, now: dateti
 
 
 def open_failure(container: Container, now: datetime, **fields: Any) -> FailureRecord | None:
-    """Open the one failure of a container; None where one is open already."""
+    """Open the one failure of a container; None where one is open already. Raise what else the database has against it."""
     try:
         with transaction.atomic():
             return FailureRecord.objects.create(
@@ -135,7 +156,9 @@ def open_failure(container: Container, now: datetime, **fields: Any) -> FailureR
                 **names(container),
                 **fields,
             )
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_taken(error):
+            raise
         return None
 
 

@@ -6,7 +6,9 @@ and nobody takes it up: one lost message is not yet that, so it has to be so for
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -22,6 +24,7 @@ UNSERVED_FOR = timedelta(seconds=25)
 HEAL_UNSERVED = timedelta(seconds=30)
 _SUSPECT = "unserved:"
 _BROKEN_OFF = timedelta(seconds=30)
+_only: ContextVar[Collection[str] | None] = ContextVar("only", default=None)
 
 
 def of_hosts(host_ids: Iterable[int]) -> dict[int, str]:
@@ -37,6 +40,22 @@ def of_failures(failure_ids: Iterable[int]) -> dict[int, str]:
         return dict.fromkeys(failure_ids, "")
     rows = FailureRecord.objects.filter(pk__in=set(failure_ids))
     return {pk: name or "" for pk, name in rows.values_list("pk", "container__host__queue")}
+
+
+@contextmanager
+def only(names: Collection[str] | None) -> Iterator[None]:
+    """Within, this thread acts for the hosts of the queues of these names alone (None: for all, as one process does)."""
+    before = _only.set(None if settings.EMBEDDED else names)
+    try:
+        yield
+    finally:
+        _only.reset(before)
+
+
+def is_ours(host: Host) -> bool:
+    """Whether this thread may act for a host: from elsewhere its address may mean another engine. A disabled one is asked by nobody."""
+    names = _only.get()
+    return names is None or host.queue in names or not host.enabled
 
 
 def hosts_of(queue: str) -> list[Host]:

@@ -1,19 +1,25 @@
 """Writes that the database has refused for want of room, as this process has met them. Kept in memory: where else?
 
-Such a database answers, takes the signs of life that overwrite old room, and lets nothing new be put on record.
+Such a database answers, takes the signs of life that overwrite old room, and lets nothing new be put on record. By such
+a sign those are told that do not write themselves.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timedelta
 
 from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
+
+from healing.models import Heartbeat
+from healing.store import hosts
 
 LASTS = 5.0
 """Seconds over which they must have come to be told of."""
 OVER = 15.0
 """Seconds without one after which there is room again."""
+SIGN = "refusal"
 _CODES = frozenset({"53100", "58030"})  # disk_full, io_error
 _TEXTS = ("No space left on device", "could not extend file", "could not write init file", "disk is full")
 _ROWS = 10_000
@@ -66,6 +72,18 @@ def ask_for_room() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem TO '64kB'")
         cursor.execute("SELECT count(*) FROM generate_series(1, %s)", [_ROWS])
+
+
+def show(refusal: str, now: datetime) -> None:
+    """Leave a sign of what the database says while it refuses; empty where it does not."""
+    hosts.beat(SIGN, now, says=refusal)
+
+
+def said(now: datetime) -> str:
+    """What it says while it refuses, as this process has met it or another one has lately shown; empty where it does not."""
+    shown = Heartbeat.objects.filter(name=SIGN, at__gt=now - timedelta(seconds=OVER))
+    details = shown.values_list("details", flat=True).first() or {}
+    return lasting(time.monotonic()) or str(details.get("says", ""))
 
 
 _of_this_process = Refusals()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Case, F, Min, Q, QuerySet, Value, When
-from django.db.models.functions import Least
+from django.db.models.functions import Greatest, Least
 
 from healing.core.cadence import SLACK
 from healing.core.shedding import DEFAULT_RANK
@@ -130,9 +130,13 @@ def of_containers(container_ids: Sequence[int]) -> list[HealthStatus]:
 
 
 def quarantine(container: Container, now: datetime, until: datetime | None) -> None:
-    """Hands off until a person or the release time."""
+    """Hands off until a person or the release time. What it stands for is a known failure, also where only the heal has seen it."""
     HealthStatus.objects.filter(pk=container.pk).update(
-        lifecycle=Lifecycle.QUARANTINED, quarantined_at=now, quarantine_until=until, version=F("version") + 1
+        lifecycle=Lifecycle.QUARANTINED,
+        quarantined_at=now,
+        quarantine_until=until,
+        consecutive_failures=Greatest(F("consecutive_failures"), Value(1)),
+        version=F("version") + 1,
     )
 
 
@@ -211,10 +215,14 @@ def unknown(host_id: int, message: str) -> None:
     )
 
 
-def any_spared(host_id: int) -> bool:
-    """Whether a container of this host was running and had not been told to stop."""
+def any_spared(host_id: int, ended_at: datetime) -> bool:
+    """Whether a container of this host was running and had not been told to stop when its engine's events ended.
+
+    What has been started since then says nothing about it.
+    """
     running = (Lifecycle.RUNNING, Lifecycle.STARTING, Lifecycle.PAUSED)
     rows = HealthStatus.objects.filter(container__host_id=host_id, lifecycle__in=running)
+    rows = rows.exclude(started_at__gt=ended_at)
     return rows.filter(Q(stop_signal_at__isnull=True) | Q(stop_signal_at__lt=F("started_at"))).exists()
 
 

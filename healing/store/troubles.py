@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from healing.models import Trouble
+from healing.store.violations import is_taken
 
 BLIND = "probe:"
 """The key of our trouble to look at one container begins so, and ends with its id."""
@@ -23,7 +24,9 @@ def open_trouble(key: str, message: str, now: datetime, *, quietly: bool = False
     try:
         with transaction.atomic():
             Trouble.objects.create(key=key, message=message, since=now, told=not quietly)
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_taken(error):
+            raise
         return False
     return not quietly
 

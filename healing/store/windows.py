@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from healing.core.decide import FLEET_CEILING, SLOW_START
 from healing.core.window import Window
 from healing.models import Attempt, AttemptState, FailureRecord, Host, HostState, Stage, SystemState
 from healing.store.breaker_counts import with_open_failures
+from healing.store.clock import db_now
 from healing.store.heals import Next
 
 BLIND_REASON = "could not look"
+OUTDATED = timedelta(seconds=600)
+"""An intent that is older is not carried out: it is decided anew."""
+ABANDONED = timedelta(seconds=60)
+"""So long after an intent is outdated, or the call of a dead worker was to be looked at, no call that counts is going on."""
 PLACES_PER_HEAL = 2
 """A verified heal frees its own place and opens one more."""
 _UNDER_WAY = (AttemptState.INTENDED, AttemptState.CALLED, AttemptState.VERIFYING)
@@ -48,10 +53,9 @@ def locked(host_id: int) -> Load:
 
 
 def _load(host: Host) -> Load:
-    """What is verified and cannot be looked at takes no place: others would wait for it for ever."""
     host_id = host.pk
     rows = Attempt.objects.filter(state__in=_UNDER_WAY, failure__resolved_at__isnull=True)
-    rows = rows.exclude(state=AttemptState.VERIFYING, failure__reason__startswith=BLIND_REASON)
+    rows = rows.exclude(_abandoned(db_now()))
     places = rows.values_list(
         "container__host_id", "row_number", "state", "container__host__state", "container__host__enabled"
     )
@@ -61,6 +65,19 @@ def _load(host: Host) -> Load:
         first += its_host == host_id and row_number <= 1
         repeated += its_host == host_id and row_number > 1
     return Load(host, Window(host.heal_window, host.heal_window_at, first, repeated), fleet)
+
+
+def _abandoned(now: datetime) -> Q:
+    """What takes no place, as others would wait for it for ever: no engine call follows from it any more.
+
+    That is what nobody takes up in time, and what has been called and cannot be looked at: its worker has answered, or is
+    silent for longer than its call may last.
+    """
+    called = Q(state__in=(AttemptState.CALLED, AttemptState.VERIFYING))
+    blind = called & Q(failure__reason__startswith=BLIND_REASON)
+    old = Q(state=AttemptState.INTENDED, intent_at__lte=now - OUTDATED - ABANDONED)
+    left = Q(state=AttemptState.CALLED, failure__due_at__lte=now - ABANDONED)
+    return blind | old | left
 
 
 def may_verify_later(host_id: int, failure_id: int) -> bool:

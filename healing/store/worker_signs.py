@@ -1,8 +1,8 @@
 """What a worker's process shows while it works: that it still checks a shard, and which queues it serves.
 
 A shard that is being checked stays claimed however long its engine hangs, so that it is asked by one task at a time;
-and it is free soon after its worker has died, because nobody renews the claim. One thread of the process writes both,
-so that no task waits for it.
+and it is free soon after its worker has died, because nobody renews the claim. A worker all of whose threads are at work
+takes no message, and is not dead for that. One thread of the process writes all of it, so that no task waits for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -30,30 +31,67 @@ EVERY = 4.0
 SKEW_ROUNDS = 7
 """Rounds between two looks at this process's clock."""
 LONGEST_CHECK = 120.0
-"""Seconds after which a check counts as lost, whatever its thread does; others may then try."""
+"""Seconds after which a check counts as lost, whatever its thread does; others may then try.
+
+So does other work, unless its claim lasts longer, as that of an engine call with a long stop timeout does.
+"""
 
 
 Claim = tuple[int, int, datetime]
 """Host, number of the shard, and when it was taken up."""
 
 
-class Keeping:
-    """Shards being checked and queues served in this process."""
+@dataclass(slots=True)
+class _Work:
+    """What a thread is doing: since when by the steady clock, and how long its claim lasts by the database's."""
 
-    def __init__(self) -> None:
+    begun: float
+    until: datetime | None = None
+
+    def hangs(self, now: datetime) -> bool:
+        is_claimed = self.until is not None and now <= self.until
+        return not is_claimed and time.monotonic() - self.begun > LONGEST_CHECK
+
+
+class Keeping:
+    """Shards being checked, queues served and threads at work in this process, which has so many for tasks."""
+
+    def __init__(self, threads: int = 1) -> None:
         self._lock = threading.Lock()
+        self._threads = threads
         self._held: dict[Claim, float] = {}
         self._served: set[str] = set()
+        self._queues: set[str] = set()
+        self._work: dict[int, _Work] = {}
         self._thread: threading.Thread | None = None
 
     def serve(self, queue: str) -> None:
         """Show, within EVERY seconds, that this queue is served."""
         with self._lock:
             self._served.add(queue)
+            self._queues.add(queue)
         self._start()
 
-    def begin(self) -> None:
+    def begin(self, threads: int) -> None:
+        with self._lock:
+            self._threads = threads
         self._start()
+
+    def work(self, queue: str) -> None:
+        """This thread is at work now, for a message of this queue."""
+        with self._lock:
+            self._work[threading.get_ident()] = _Work(time.monotonic())
+        self.serve(queue)
+
+    def lasts_until(self, at: datetime) -> None:
+        """What this thread is at work on is claimed until then."""
+        with self._lock:
+            if work := self._work.get(threading.get_ident()):
+                work.until = at
+
+    def rest(self) -> None:
+        with self._lock:
+            self._work.pop(threading.get_ident(), None)
 
     def hold(self, claim: Claim) -> None:
         with self._lock:
@@ -68,6 +106,8 @@ class Keeping:
         """One round; no statement where nothing is to be shown."""
         with self._lock:
             served, self._served = self._served, set()
+            if self._is_full(now):
+                served |= self._queues
             oldest = time.monotonic() - LONGEST_CHECK
             held = [claim for claim, begun in self._held.items() if begun >= oldest]
         for queue in served:
@@ -79,6 +119,10 @@ class Keeping:
             rows = CheckShard.objects.filter(chosen, lease_until__isnull=False)
             rows.update(lease_until=now + timedelta(seconds=hosts.SHARD_LEASE))
 
+    def _is_full(self, now: datetime) -> bool:
+        """Whether no message can be taken although all is well: every thread is at work, and not all of them hang."""
+        return len(self._work) >= self._threads and not all(work.hangs(now) for work in self._work.values())
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -89,7 +133,7 @@ class Keeping:
         for number in count():
             time.sleep(EVERY)
             with self._lock:
-                idle = not (self._held or self._served)
+                idle = not (self._held or self._served or self._work)
             looks = number % SKEW_ROUNDS == 0
             if not idle or looks:
                 self._round(looks)
@@ -107,16 +151,37 @@ class Keeping:
 _keeping = Keeping()
 
 
-def begin() -> None:
-    """Show from now on what there is to be shown, also while no task comes: a clock that is wrong keeps them away."""
+def begin(threads: int) -> None:
+    """Show from now on what there is to be shown, also while no task comes: a clock that is wrong keeps them away.
+
+    `threads`: how many tasks this process does at once.
+    """
     if not settings.EMBEDDED:
-        _keeping.begin()
+        _keeping.begin(threads)
 
 
 def serve(queue: str) -> None:
     """Show that this process takes from a queue; costs the caller nothing. One process alone need not."""
     if not settings.EMBEDDED:
         _keeping.serve(queue)
+
+
+@contextmanager
+def at_work(queue: str) -> Iterator[None]:
+    """As `serve`, and show while the block lasts that this thread cannot take a message. Costs the caller nothing."""
+    if settings.EMBEDDED:
+        yield
+        return
+    _keeping.work(queue)
+    try:
+        yield
+    finally:
+        _keeping.rest()
+
+
+def lasts_until(at: datetime) -> None:
+    """What this thread is at work on is claimed until then: so long it does not count as hanging."""
+    _keeping.lasts_until(at)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from django.conf import settings
 from selfheal_project import env
 from selfheal_project.beat_schedule import ensure_schedule
 from selfheal_project.up.admin_user import NAME, ensure_admin
-from selfheal_project.up.broker import broker_answers
+from selfheal_project.up.broker import look_for_broker
 from selfheal_project.up.database import describe, migrate
 from selfheal_project.up.errors import StartRefused
 from selfheal_project.up.hosts import ensure_hosts
@@ -64,7 +64,7 @@ def _run_processes(write: Write, home: Path, address: str, port: int) -> int:
     password, told = processes.flower_password(home)
     port_is_free(address, port)
     port_is_free("127.0.0.1", flower_port)
-    broker = broker_answers()
+    broker = look_for_broker()
     _prepare(write, home, address, port)
     write(f"  broker    {broker}")
     write(f"  flower    http://127.0.0.1:{flower_port}/  user {processes.FLOWER_USER}, {told}")

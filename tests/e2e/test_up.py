@@ -151,8 +151,6 @@ def test_what_is_wrong_gets_one_sentence(place: Installation) -> None:
     (place.folder / "file").write_text("")
     home = str(place.folder / "file" / "home")
     assert f"The state folder {home} cannot be used" in place.refused(SELFHEAL_HOME=home)
-    broker = f"redis://127.0.0.1:{free_port()}/0"
-    assert f"The broker {broker} does not answer" in place.refused(CELERY_BROKER_URL=broker)
     assert "CELERY_BROKER_URL starts with 'reddis'" in place.refused(CELERY_BROKER_URL="reddis://x")
     database = f"postgres://u:secret@127.0.0.1:{free_port()}/d"
     sentence = place.refused(DATABASE_URL=database)
@@ -214,6 +212,19 @@ def test_with_redis_everything_runs_as_processes(place: Installation, redis_url:
     everybody = set(children_of(running.pid))
     stopped_cleanly(running, signal.SIGTERM)
     assert not [pid for pid in everybody if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_broker_that_is_away_at_the_start(place: Installation) -> None:
+    """It is said, and does not keep what stands in for it, nor the pages, from starting; nobody ends for it."""
+    broker = f"redis://127.0.0.1:{free_port()}/0"
+    running = place.ready(CELERY_BROKER_URL=broker, SELFHEAL_FLOWER_PORT=str(free_port()))
+    assert f"{broker} does not answer" in running.log.read_text()
+    sweep = "SELECT count(*) FROM healing_heartbeat WHERE name LIKE 'sweep%'"
+    until(lambda: place.rows(sweep)[0][0], 60, "the sweeper has given a sign of life")
+    assert len(children_of(running.pid)) == 8
+    assert "ended with status" not in running.log.read_text()
+    running.send(signal.SIGTERM)
+    assert running.process.wait(30) == 0, running.tail()
 
 
 def test_processes_end_with_a_killed_keeper(place: Installation, redis_url: str) -> None:

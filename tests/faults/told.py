@@ -30,9 +30,13 @@ def alerts_come(world: World) -> str:
 
 
 def _restarted_silently(world: World) -> list[str]:
-    """Whoever our own outbox knows of: an alert that was never written is missing here. A host's alert speaks for all of it."""
+    """Whoever our own outbox knows of: an alert that was never written is missing here. A host's alert speaks for all of it,
+    also where it was told before and had not ended.
+    """
     told = world.sink.since(world.begun)
-    hosts = {m.fields.get("host") for m in told if m.key.startswith(("host:", "breaker:"))}
+    lasting = {m.key: m for m in world.sink.received if m.at < world.begun}
+    of_hosts = [*told, *(m for m in lasting.values() if m.kind != "resolved")]
+    hosts = {m.fields.get("host") for m in of_hosts if m.key.startswith(("host:", "breaker:"))}
     restarted = [target for target in world.targets if target.calls(world.begun) and target.is_there()]
     named = {message.container for message in told}
     return [one.name for one in restarted if one.name not in named and one.host.name not in hosts]

@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, queues: list[str], **__: Any) -> None:
         from healing.models import Host
         from selfheal_project import processes
-        from selfheal_project.up.broker import broker_answers
+        from selfheal_project.up.broker import look_for_broker
         from selfheal_project.up.errors import StartRefused
 
         for name in queues:
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         if settings.EMBEDDED:
             raise CommandError("Set CELERY_BROKER_URL and DATABASE_URL to those of the installation.")
         try:
-            self.stdout.write(f"broker {broker_answers()}")
+            self.stdout.write(f"broker {look_for_broker()}")
         except StartRefused as error:
             raise CommandError(str(error)) from error
         for name in queues:

@@ -127,6 +127,38 @@ def test_an_engines_no_keeps_its_reason(status: str, body: bytes, error: type[Pl
         assert body.decode()[13:-2] in str(caught.value)
 
 
+PAGE = b"<html>The server you asked has not answered in time</html>"
+CHANGES: dict[str, Callable[[DockerEngine], object]] = {
+    "start": CALLS["start"],
+    "restart": CALLS["restart"],
+    "a step of a recreate": lambda engine: engine._change(
+        "POST", "/containers/web/stop", "stop web", TIMEOUT, None, None
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("502 Bad Gateway", PAGE),
+        ("503 Service Unavailable", PAGE),
+        ("504 Gateway Time-out", PAGE),
+        ("504 Gateway Time-out", b'{"message": "The upstream server is timing out"}'),
+    ],
+)
+def test_a_proxy_that_answers_for_its_engine_leaves_an_action_ambiguous(
+    name: str, status: str, body: bytes
+) -> None:
+    """The engine may be at work on what the proxy no longer waits for, so nobody must send it again."""
+    answers = {f"/{path}": http(status, body) for path in ("start", "restart", "stop")}
+    with (
+        peer(only({"/version": VERSION, **answers}, silent)) as address,
+        pytest.raises(ActionTimedOut, match=f"answered {status[:3]}, so it may still happen"),
+    ):
+        CHANGES[name](engine_at(address))
+
+
 def test_stop_timeout_is_rounded_up() -> None:
     """The API takes whole seconds: a container never gets less time than its configuration says."""
     seen: list[bytes] = []

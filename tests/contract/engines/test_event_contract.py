@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from healing.core.types import EngineHealth, EngineState
+from healing.pipeline.comeback import still_knows
 from tests.contract.engines.labs import Lab, Listener
 from tests.contract.engines.test_engine_contract import wait_health, wait_state
 from tests.testbed.wait import until
@@ -61,6 +62,16 @@ def test_a_death_from_outside_is_only_a_die(lab: Lab) -> None:
     listener = Listener(lab.engine)
     lab.kill_from_outside(container)
     assert listener.wait_for(container, "die")[0].exit_code == 137
+
+
+def test_an_engine_knows_of_a_death_that_it_has_told_and_of_no_other(lab: Lab) -> None:
+    """One that has started anew has forgotten it: so it is told from one that has lived on."""
+    container = lab.run("web")
+    listener = Listener(lab.engine)
+    lab.kill_from_outside(container)
+    (die,) = listener.wait_for(container, "die")
+    assert still_knows(lab.engine, die.at)
+    assert not still_knows(lab.engine, die.at + timedelta(microseconds=1))
 
 
 def test_our_restart_ends_with_start_and_restart(lab: Lab) -> None:

@@ -105,6 +105,18 @@ def test_notifications_and_heartbeats_of_gone_workers_go_too() -> None:
     assert {row.name for row in Heartbeat.objects.all()} == {"beat", "watch:h1"}
 
 
+def test_the_last_sign_of_a_sweeper_stays_while_one_is_wanted() -> None:
+    """Without it a dead sweeper is no part any more, and told as back. Those of former ones go."""
+    Host.objects.create(name="near", engine_kind="fake", address="fake://near", queue="rack-7")
+    signs = ("sweep:a:1", "sweep:a:2", "sweep.rack-7:b:1", "sweep.rack-7.rack-8:b:2", "sweep.rack-9:b:3")
+    for minutes, name in enumerate(signs):
+        Heartbeat.objects.create(name=name, at=NOON + timedelta(minutes=minutes))
+    assert prune(LATER)["heartbeats"] == 3
+    assert {row.name for row in Heartbeat.objects.all()} == {"sweep:a:2", "sweep.rack-7.rack-8:b:2"}
+    Heartbeat.objects.create(name="sweep.rack-7:b:4", at=LATER)
+    assert prune(LATER)["heartbeats"] == 1
+
+
 @pytest.mark.parametrize(("keep_days", "batch"), [(0, 10), (-1, 10), (1, 0)])
 def test_a_retention_of_nothing_is_refused(keep_days: int, batch: int) -> None:
     """A mistyped 0 must not empty the history."""

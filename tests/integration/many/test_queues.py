@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
 
-from healing import tasks
+from healing import eventchecks, tasks
 from healing.core.types import FailureType, Health
-from healing.models import CheckShard, Container, FailureRecord, HealthStatus, Host, Stage, Trouble
+from healing.effective import forget_book
+from healing.engines.fake import FakeEngine, fake_engine
+from healing.models import (
+    CheckShard,
+    Container,
+    Dependency,
+    FailureRecord,
+    HealthStatus,
+    Host,
+    Stage,
+    Trouble,
+)
 from healing.pipeline import unserved as unserved_stage
 from healing.store import clock, heals, hosts, queues, worker_signs
 from healing.watchers import Supervisor
 from notifications.models import Notification
 
 pytestmark = pytest.mark.django_db
+
+_numbers = count()
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +62,9 @@ def _container(host: Host, name: str = "web") -> Container:
     return Container.objects.create(host=host, name=name, engine_id=name)
 
 
-def _failure(container: Container, due: datetime) -> FailureRecord:
+def _failure(container: Container, due: datetime, **fields: Any) -> FailureRecord:
     opened = heals.open_failure(
-        container, due, failure_type=FailureType.HEALTH_CHECK_FAILED, error_message="it fails"
+        container, due, failure_type=FailureType.HEALTH_CHECK_FAILED, error_message="it fails", **fields
     )
     assert opened is not None
     return opened
@@ -241,3 +256,89 @@ def test_the_queues_of_failures_that_are_gone(sent: list[tuple[str, str]]) -> No
     assert queues.of_failures([4711]) == {}
     tasks.send_next(heals.Next(Stage.DIAGNOSE, 4711))
     assert sent == [("diagnose", "heal")]
+
+
+@dataclass
+class _Across:
+    """`db`, near queue a, works again, which its heal has yet to find; `app`, near queue b, waits for it."""
+
+    back: FailureRecord
+    woken: FailureRecord
+    engine: FakeEngine
+    """That of `app`."""
+
+
+def _across(on_return: str = "hold") -> _Across:
+    forget_book()
+    number = next(_numbers)
+    hosts_of = {queue: _host(f"across-{number}-{queue}", queue) for queue in ("a", "b")}
+    engines = {queue: fake_engine(host.name) for queue, host in hosts_of.items()}
+    engines["a"].add("db", healthcheck=True)
+    engines["a"].make_healthy("db")
+    database, app = _container(hosts_of["a"], "db"), _container(hosts_of["b"], "app")
+    Dependency.objects.create(dependant=app, dependency=database, on_return=on_return)
+    now = clock.db_now()
+    woken = _failure(app, now, reason="held: waits for db")
+    return _Across(_failure(database, now), woken, engines["b"])
+
+
+@pytest.mark.parametrize("on_return", ["hold", "restart"])
+def test_what_another_hosts_recovery_wakes_goes_to_its_own_queue(
+    sent: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, on_return: str
+) -> None:
+    """The address of its engine means another one where the recovery was found."""
+    back = _across(on_return).back
+    monkeypatch.setattr(tasks, "_queue_here", lambda: "heal.a")
+    tasks.diagnose.run(back.pk)
+    back.refresh_from_db()
+    assert back.resolved_at is not None
+    assert set(sent) == {("diagnose", "heal.b")}
+
+
+def test_what_a_watchers_own_check_wakes_elsewhere_goes_there(
+    sent: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that it finds, only what is on the host of the event is sent to that host's queue without asking."""
+    across = _across()
+    found = [
+        heals.Next(Stage.VERIFY, across.back.pk),
+        heals.Next(Stage.DIAGNOSE, across.woken.pk, elsewhere=True),
+    ]
+    monkeypatch.setattr(eventchecks.check, "check_some", lambda *_, **__: found)
+    monkeypatch.setattr(eventchecks.EventChecks, "_warm_up", staticmethod(lambda: None))
+    monkeypatch.setattr(eventchecks, "close_old_connections", lambda: None)  # it would close the test's own
+    checks = eventchecks.EventChecks(threads=1)
+    checks._run(across.back.container, clock.db_now())
+    checks.stop()
+    assert sent == [("verify", "heal.a"), ("diagnose", "heal.b")]
+
+
+@pytest.mark.parametrize("queue", ["heal", "heal.a", "checks.a"])
+def test_a_message_in_another_hosts_queue_is_left_to_the_tick(
+    sent: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
+    """A host may have been given another queue since it was sent: its engine is not asked from where it came."""
+    across = _across()
+    moved = across.woken
+    monkeypatch.setattr(tasks, "_queue_here", lambda: queue)
+    tasks.diagnose.run(moved.pk)
+    moved.refresh_from_db()
+    assert (moved.lease_until, moved.stage, moved.resolved_at) == (None, Stage.DIAGNOSE, None)
+    assert [following.failure_id for following in heals.due(clock.db_now())].count(moved.pk) == 1
+    assert across.engine.calls == []
+    assert sent == []
+    monkeypatch.setattr(tasks, "_queue_here", lambda: "heal.b")
+    tasks.diagnose.run(moved.pk)
+    assert across.engine.calls != []
+
+
+def test_the_heal_of_a_disabled_host_is_ended_wherever_its_message_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No engine is asked for that, and near its own there may be no worker left."""
+    left = _across().woken
+    Host.objects.update(enabled=False)
+    monkeypatch.setattr(tasks, "_queue_here", lambda: "heal")
+    tasks.diagnose.run(left.pk)
+    left.refresh_from_db()
+    assert left.resolved_at is not None

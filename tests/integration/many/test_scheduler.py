@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import OperationalError, connection
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.schedulers import SCHEDULE_SYNC_MAX_INTERVAL
 
 from healing.store.clock import forget_reading
 from selfheal_project.beat_schedule import ensure_schedule
@@ -107,11 +109,46 @@ def test_a_clock_that_is_set_back(clock: Any, monkeypatch: pytest.MonkeyPatch) -
     assert beat.ticks() - before >= 3
 
 
-def test_rows_that_beat_adds_itself_are_seen(settings: Any) -> None:
-    """A beat that starts on an empty database adds the periodic tasks after its first look, and runs them."""
+def _away(*_: Any) -> Any:
+    raise OperationalError("server closed the connection unexpectedly")
+
+
+def test_a_database_that_is_away(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Beat outlives it also when its schedule is due to be read, and sends when it is back, by what the rows say then."""
+    beat = Beat()
+    clock.shift(1.05)
+    beat.round()
+    with connection.execute_wrapper(_away):
+        clock.shift(SCHEDULE_SYNC_MAX_INTERVAL + 1)
+        beat.round()
+        beat.round()
+    assert any(getattr(record, "action", "") == "beat_database" for record in caplog.records)
+    before = beat.ticks()
+    PeriodicTask.objects.filter(name="selfheal: digests").update(enabled=False)
+    clock.shift(5.05)
+    beat.round()
+    assert beat.ticks() == before + 1
+    assert "selfheal: digests" not in beat.schedule
+
+
+def test_a_beat_that_starts_without_its_database(clock: Any) -> None:
+    """It waits for it, and then has the periodic tasks that Selfheal needs."""
+    PeriodicTask.objects.all().delete()
+    with connection.execute_wrapper(_away):
+        beat = Beat()
+        beat.round()
+    assert beat.sent == []
+    for _ in range(4):
+        clock.shift(2)
+        beat.round()
+    assert beat.ticks() >= 1
+
+
+def test_the_first_change_is_one(settings: Any) -> None:
+    """Rows that come after beat has read are seen, also where none has ever been written before."""
+    beat = Beat()
     PeriodicTask.objects.all().delete()
     PeriodicTasks.objects.all().delete()
-    beat = Beat()
     beat.round()
     ensure_schedule()
     PeriodicTask.objects.update(last_run_at=datetime.now(UTC) - timedelta(hours=1))

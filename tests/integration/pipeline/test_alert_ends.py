@@ -126,3 +126,83 @@ def test_a_trial_that_was_set_aside_ends_as_it_was_told(timeline: Timeline) -> N
     assert poison.set_aside(trials.select_related("container__host", "container__health").get())
     commands.release(Container.objects.get(name="web"))
     assert [each[2] for each in story("web")[-2:]] == ["firing", "resolved"]
+
+
+def replaced_in_quarantine(timeline: Timeline, **settings: object) -> None:
+    """Web is quarantined, and a person makes it anew; no watcher is there to see that the old one is gone."""
+    started(timeline, "web", max_restarts=1, quarantine_release=0, **settings)
+    never_well(timeline, "web")
+    timeline.run_until_quiet(600)
+    assert story("web")[-1][:3] == ("quarantined", "critical", "firing")
+    timeline.look_away()
+    timeline.fake.after_starts("web", Outcome("healthy", 1.0))
+    timeline.fake.recreate_by_hand("web", "app:2")
+
+
+def ends_of_quarantine(name: str) -> list[tuple[str, str, str, str]]:
+    """What was told to be over since it was quarantined."""
+    all_told = story(name)
+    quarantined = all_told.index(("quarantined", "critical", "firing", "gave_up"))
+    return [each for each in all_told[quarantined:] if each[2] == "resolved"]
+
+
+def test_a_quarantine_ends_with_the_container_that_replaces_it(timeline: Timeline) -> None:
+    """The row is that of the new one at once, which is in no quarantine: told when it is well, and once."""
+    replaced_in_quarantine(timeline)
+    timeline.run(60)
+    assert story("web")[-1] == ("quarantined", "info", "resolved", "recovered")
+    timeline.fake.remove("web")
+    timeline.run(60)
+    assert len(ends_of_quarantine("web")) == 1
+
+
+@pytest.mark.parametrize("exit_code", [0, 143])
+def test_a_quarantine_ends_where_what_replaces_it_is_at_rest(timeline: Timeline, exit_code: int) -> None:
+    """It has done its work, or was stopped: it is never seen to be well, and can no longer be released."""
+    replaced_in_quarantine(timeline)
+    if exit_code:
+        timeline.watch()
+        timeline.fake.stop_by_hand("web")
+    else:
+        timeline.fake.exit("web", 0)
+    timeline.run(60)
+    assert HealthStatus.objects.get().lifecycle == ("stopped_by_hand" if exit_code else "finished")
+    assert ends_of_quarantine("web") == [("quarantined", "info", "resolved", "")]
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+@pytest.mark.parametrize("is_healed", [False, True])
+def test_what_replaces_it_fails_too(timeline: Timeline, is_told: bool, is_healed: bool) -> None:
+    """The end of its failure is that of the quarantine: of one that nobody was told of as well, and there is one."""
+    replaced_in_quarantine(timeline)
+    Container.objects.update(config=HealingConfig.objects.create(name="by hand", auto_restart=False))
+    HealingConfig.objects.get(name="by hand").save()
+    if not is_told:
+        maintain(timeline)
+    timeline.fake.exit("web", 1)
+    timeline.run(30)
+    assert FailureRecord.objects.filter(resolved_at=None).count() == 1
+    if is_healed:
+        commands.heal_now(Container.objects.get(name="web"))
+    else:
+        timeline.fake.start_by_hand("web")
+    timeline.run(120)
+    assert not FailureRecord.objects.filter(resolved_at=None).exists()
+    assert HealthStatus.objects.get().quarantined_at is None
+    (end,) = ends_of_quarantine("web")
+    assert end[0] == ("container_failed" if is_told else "quarantined")
+
+
+def test_a_quarantine_that_ended_with_its_container_ends_once(timeline: Timeline) -> None:
+    """What comes under its name later was in none."""
+    started(timeline, "web", max_restarts=1, quarantine_release=0)
+    never_well(timeline, "web")
+    timeline.run_until_quiet(600)
+    labels = timeline.fake.inspect("web").labels
+    timeline.fake.remove("web")
+    timeline.run(30)
+    assert HealthStatus.objects.get().quarantined_at is None
+    timeline.fake.add("web", labels=labels, healthcheck=True)
+    timeline.run(60)
+    assert HealthStatus.objects.get().lifecycle == "running"
+    assert ends_of_quarantine("web") == [("quarantined", "info", "resolved", "gone")]

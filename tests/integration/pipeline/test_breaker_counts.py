@@ -210,9 +210,7 @@ def test_who_closes_the_fleets_and_dies_leaves_no_host_within_it(
     HealthStatus.objects.filter(pk__in=ids).update(lifecycle="quarantined")
     look(10)
     with monkeypatch.context() as dies:
-        dies.setattr(
-            breakers, "leave_fleet", lambda incident_id: (_ for _ in ()).throw(OperationalError("gone"))
-        )
+        dies.setattr(breakers, "leave_fleet", lambda *_: (_ for _ in ()).throw(OperationalError("gone")))
         with pytest.raises(OperationalError):
             look(80)
     assert SystemState.objects.get().breaker_since is None
@@ -237,6 +235,20 @@ def test_a_host_that_was_just_opened_within_the_fleets_is_found() -> None:
     look(81)
     assert not is_open("h4")
     assert SystemState.objects.get().breaker_incident is None
+
+
+def test_the_end_of_the_fleets_wakes_what_its_hosts_hold() -> None:
+    """A host's breaker that was opened within the fleet's incident closes with it: its heals need not ask for a minute."""
+    three = storm_of_three()
+    Host.objects.update(breaker_mode=BreakerMode.HOLD)
+    held = FailureRecord.objects.filter(pk__in=[each.pk for each in three["h1"]])
+    later = NOW + timedelta(seconds=120)
+    held.update(due_at=later, reason="held: breaker of host h1: 3 of 4 containers fail at once")
+    look(10)
+    assert set(held.values_list("due_at", flat=True)) == {later}
+    look(80)
+    assert SystemState.objects.get().breaker_since is None
+    assert set(held.values_list("due_at", flat=True)) == {NOW + timedelta(seconds=80)}
 
 
 def test_a_storm_on_one_host_is_not_the_fleets() -> None:

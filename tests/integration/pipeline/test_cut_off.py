@@ -10,7 +10,7 @@ import pytest
 from healing.core.types import Lifecycle
 from healing.models import HealthStatus, Host
 from healing.pipeline import hosts as host_stage
-from healing.pipeline.comeback import Comeback
+from healing.pipeline.comeback import Absence, Comeback
 from tests.integration.loop.timeline import Timeline
 
 LABELS = {"selfheal.enable": "true"}
@@ -92,13 +92,13 @@ def test_a_short_absence_is_known_though_nobody_noted_it(timeline: Timeline) -> 
     timeline.fake.exit("web", 137)
     assert web.interrupted_at is None
     assert not Comeback(timeline.fake, now).ended(web.pk, stopped_at)
-    assert Comeback(timeline.fake, now, lost_at).ended(web.pk, stopped_at)
-    assert not Comeback(timeline.fake, now, lost_at).ended(web.pk, lost_at - timedelta(seconds=1))
+    assert Comeback(timeline.fake, now, Absence(lost_at)).ended(web.pk, stopped_at)
+    assert not Comeback(timeline.fake, now, Absence(lost_at)).ended(web.pk, lost_at - timedelta(seconds=1))
 
 
 def test_a_stop_while_only_the_stream_was_broken_is_a_persons(timeline: Timeline) -> None:
     """What runs since before the break shows that the engine itself was there all the time."""
     web = HealthStatus.objects.get()
     now = timeline.now
-    comeback = Comeback(timeline.fake, now, now - timedelta(seconds=10))
+    comeback = Comeback(timeline.fake, now, Absence(now - timedelta(seconds=10)))
     assert not comeback.ended(web.pk, now - timedelta(seconds=5))

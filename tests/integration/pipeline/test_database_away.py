@@ -56,7 +56,7 @@ def away(statements: int, passed: Callable[[], None]) -> Iterator[None]:
 def stream(timeline: Timeline) -> KeptStream:
     """The stream as the watcher holds it; from now on it is not the timeline that takes the events."""
     timeline.look_away()
-    since = timeline._watcher._cursor
+    since = timeline._watcher._cursor.at
     assert since is not None
     return KeptStream(timeline.fake.events(since, 20.0), since).start()
 

@@ -187,6 +187,32 @@ def test_restart_on_return_keeps_to_the_limits(timeline: Timeline) -> None:
     assert alerts_about("app") == []
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_restart_on_return_follows_a_quarantine_that_a_person_has_mended(
+    timeline: Timeline, is_replaced: bool
+) -> None:
+    """Its failure was closed when it was quarantined, and has come back from all the same: one restart along."""
+    started(timeline, "db", "app")
+    needs("app", "db", "restart")
+    config = HealingConfig.objects.create(name="one", max_restarts=1, quarantine_release=0)
+    Container.objects.filter(name="db").update(config=config)
+    config.save()
+    timeline.fake.after_starts("db", Outcome("unhealthy"))
+    timeline.fake.make_unhealthy("db")
+    timeline.run_until_quiet(600)
+    assert HealthStatus.objects.get(container__name="db").lifecycle == "quarantined"
+    assert timeline.calls_of("app") == []
+    timeline.fake.after_starts("db", Outcome("healthy", 1.0))
+    if is_replaced:
+        timeline.look_away()
+        timeline.fake.recreate_by_hand("db")
+    else:
+        timeline.fake.restart_by_hand("db")
+    timeline.run(120)
+    assert len(timeline.calls_of("app")) == 1
+    assert failure_of("app").parent_id == failure_of("db").pk
+
+
 def test_an_edge_of_nothing_holds_nothing(timeline: Timeline) -> None:
     """Both are healed at once."""
     started(timeline, "db", "app")

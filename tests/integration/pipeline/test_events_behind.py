@@ -41,7 +41,7 @@ def timeline(db: None) -> Iterator[Timeline]:
 def look_away(timeline: Timeline) -> KeptStream:
     """From now on what the engine tells is received, and nobody works it off."""
     timeline.look_away()
-    cursor = timeline._watcher._cursor
+    cursor = timeline._watcher._cursor.at
     assert cursor is not None
     kept = KeptStream(timeline.fake.events(cursor, 20.0), cursor).start()
     received(timeline, kept)

@@ -1,13 +1,14 @@
-"""A quarantine that a person ends while its trial is being judged."""
+"""What a person does while a quarantine is being decided: ends it, or begins maintenance."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from unittest import mock
 
 import pytest
 
 from healing import commands
-from healing.effective import ConfigBook
+from healing.effective import ConfigBook, config_book
 from healing.models import Container, FailureRecord, HealthStatus
 from healing.pipeline import diagnosing
 from healing.pipeline.case import Case, gather
@@ -44,3 +45,28 @@ def test_a_release_during_the_last_look_at_a_trial_stands(timeline: Timeline) ->
         timeline.run(10)
     kinds = [row.kind for row in told("web") if row.alertname == "quarantined"]
     assert kinds == ["firing", "resolved", "firing"]
+
+
+def test_maintenance_that_begins_during_the_last_look_leaves_nothing_quarantined(timeline: Timeline) -> None:
+    """Its critical alert would be told to nobody, then or later; it is quarantined, and told, when the window is over."""
+    started(timeline, "web", healthcheck=False, max_restarts=1, quarantine_release=0)
+    never_well(timeline, "web")
+    container, begun = Container.objects.get(name="web"), []
+
+    def slowly(failure: FailureRecord, book: ConfigBook) -> Case | None:
+        found = gather(failure, book)
+        if found is not None and found.made and not begun:
+            begun.append(commands.start_maintenance(container, timeline.now + timedelta(minutes=5)))
+            assert config_book() is not book
+        return found
+
+    with mock.patch.object(diagnosing, "gather", slowly):
+        while not begun:
+            timeline.run(1)
+    timeline.run(60)
+    assert HealthStatus.objects.get().lifecycle != "quarantined"
+    assert FailureRecord.objects.get(resolved_at=None).reason.startswith("held: maintenance")
+    assert not [row for row in told("web") if row.alertname == "quarantined"]
+    timeline.run(300)
+    assert HealthStatus.objects.get().lifecycle == "quarantined"
+    assert [row.level for row in told("web") if row.alertname == "quarantined"] == ["critical"]

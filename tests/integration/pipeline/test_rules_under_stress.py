@@ -128,7 +128,7 @@ class TestSight:
             with mock.patch("healing.registration.watching.adopt", side_effect=error):
                 timeline._watcher._take(Host.objects.get(pk=timeline.host.pk), timeline.fake, event)
 
-        assert timeline._watcher._cursor == event.at
+        assert timeline._watcher._cursor.at == event.at
 
     def test_connecting_survives_a_container_that_cannot_be_registered(self, timeline: Timeline) -> None:
         """The others are registered, and the stream is held."""

@@ -23,6 +23,7 @@ from healing.models import (
     Stage,
     SystemState,
 )
+from healing.pipeline import diagnosing
 from healing.store import history, hosts, setback, statuses
 from tests.integration.asking.rows import make_attempt, make_container, make_failure
 from tests.integration.loop.timeline import Timeline
@@ -128,6 +129,25 @@ def test_limits_stand_as_they_did(timeline: Timeline) -> None:
     assert took.resolved_at is not None
     assert moved.resolved_at == took.resolved_at - HOUR
     assert FailureRecord.objects.get(pk=failure.pk).resolved_at is None
+
+
+def test_a_heal_goes_on_whose_attempts_are_no_longer_in_the_order_of_their_times(timeline: Timeline) -> None:
+    """The newest attempt, made an hour later, is moved to before the one that went before it: the next is the third."""
+    timeline._clock.shift(3 * HOUR)
+    timeline.look_away()
+    timeline.fake.make_unhealthy("web")
+    failure = make_failure(
+        Container.objects.get(name="web"), took=None, detected_at=timeline.now - 66 * MINUTE
+    )
+    FailureRecord.objects.filter(pk=failure.pk).update(stage=Stage.DIAGNOSE)
+    for number, ago in ((1, 65 * MINUTE), (2, 10 * MINUTE)):
+        at = timeline.now - ago
+        make_attempt(failure, number, state="failed", intent_at=at, called_at=at, ended_at=at + MINUTE)
+    set_back(timeline)
+    times = list(Attempt.objects.order_by("number").values_list("intent_at", flat=True))
+    assert times[0] > times[1]
+    diagnosing.run(failure.pk)
+    assert list(Attempt.objects.order_by("pk").values_list("number", flat=True)) == [1, 2, 3]
 
 
 def test_a_release_forgives_what_was_before_it_and_nothing_after(timeline: Timeline) -> None:

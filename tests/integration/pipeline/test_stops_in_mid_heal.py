@@ -187,6 +187,29 @@ def test_what_our_own_call_has_stopped_is_started_again(
     assert FailureRecord.objects.get(is_found=True).action_result == ActionResult.SUCCESS
 
 
+@pytest.mark.parametrize("code", [0, 143])
+def test_what_our_own_call_has_stopped_is_started_again_where_nobody_saw_how_it_was_left(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """An engine that is silent after its refusal, and no watcher: it is neither told as left alone nor left."""
+    running(timeline, 30, check_interval=5)
+    timeline.look_away()
+    timeline.run(90)
+
+    def half(engine: FakeEngine, container_id: str, stop_timeout: float, deadline: float) -> None:
+        timeline.fake.exit(container_id, code)
+        timeline._clock.shift(timedelta(seconds=1))
+        raise ActionFailed("address already in use")
+
+    monkeypatch.setattr(FakeEngine, "restart", half)
+    monkeypatch.setattr(restarting, "_left", lambda *_: None)
+    timeline.fake.make_unhealthy("web")
+    timeline.run(300)
+    assert touched(timeline) == ["start"]
+    assert FailureRecord.objects.get(is_found=True).action_result == ActionResult.SUCCESS
+    assert not Notification.objects.filter(title="web was found stopped and is left alone").exists()
+
+
 def switch_off() -> None:
     config = HealingConfig.objects.get(name="default")
     config.auto_restart = False

@@ -12,7 +12,16 @@ import pytest
 from healing import sweeper, tasks
 from healing.core.types import ActionResult
 from healing.effective import config_book
-from healing.models import CheckShard, Container, FailureRecord, HealthStatus, Heartbeat, Host, Stage
+from healing.models import (
+    CheckShard,
+    Container,
+    Dependency,
+    FailureRecord,
+    HealthStatus,
+    Heartbeat,
+    Host,
+    Stage,
+)
 from healing.pipeline import check, stages, sweep
 from healing.store import heals, hosts, worker_signs
 from healing.store.clock import db_now
@@ -109,6 +118,28 @@ def test_hosts_near_others_are_left_to_their_own_sweeper(timeline: Timeline, set
     wait(timeline, 10, Sweeper(["rack-7"]))
     failure.refresh_from_db()
     assert failure.action_result == ActionResult.SUCCESS
+
+
+def test_what_another_hosts_recovery_wakes_is_left_to_its_own_sweeper(
+    timeline: Timeline, settings: object
+) -> None:
+    """It stands in for the workers near its own engines only, also for what follows from their heals."""
+    settings.EMBEDDED = False  # type: ignore[attr-defined]
+    Host.objects.update(queue="a")
+    failure = found(timeline)
+    other = Host.objects.create(name="b", queue="b", engine_kind="fake", address="fake://sweeper-b")
+    app = Container.objects.create(host=other, name="app", engine_id="app")
+    Dependency.objects.create(dependant=app, dependency=failure.container)
+    held = {"reason": "held: waits for web", "failure_type": "health_check_failed"}
+    woken = heals.open_failure(app, db_now(), **held)
+    assert woken is not None
+    FailureRecord.objects.filter(pk=woken.pk).update(due_at=db_now() + timedelta(seconds=300))
+    wait(timeline, 30, Sweeper(["a"]))
+    failure.refresh_from_db()
+    woken.refresh_from_db()
+    assert failure.action_result == ActionResult.SUCCESS
+    assert (woken.fence, woken.lease_owner) == (0, "")
+    assert woken.due_at is not None and woken.due_at <= db_now()
 
 
 def test_overdue_checks_are_made_and_those_in_time_are_not(timeline: Timeline) -> None:

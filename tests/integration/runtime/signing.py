@@ -31,9 +31,9 @@ class World:
         if "periodic" not in self.silent:
             PeriodicTask.objects.filter(task=signs.TICK_TASK).update(last_run_at=now)
 
-    def run(self, seconds: float, *observers: Observer) -> None:
-        for _ in range(round(seconds / 3)):
-            self.traveller.shift(timedelta(seconds=3))
+    def run(self, seconds: float, *observers: Observer, every: float = 3) -> None:
+        for _ in range(round(seconds / every)):
+            self.traveller.shift(timedelta(seconds=every))
             self.signs(timezone.now())
             for each in observers:
                 each._broker.ask()

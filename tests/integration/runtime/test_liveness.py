@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from pytest_django.fixtures import Settings
 
 from healing import observer
 from healing.core.liveness import GRACE, Watch
-from healing.models import Trouble
+from healing.models import Heartbeat, Host, Trouble
 from healing.observer import Observer, Silence
 from healing.pipeline import heartbeat
-from healing.store import clock, refusals, signs
+from healing.retention import prune
+from healing.store import clock, hosts, refusals, signs
 from notifications.channels import fake
 from notifications.models import Channel, Notification
 from tests.integration.loop.timeline import BEGIN
@@ -95,6 +97,16 @@ def test_a_machine_that_slept_pages_nobody(world: World, monkeypatch: pytest.Mon
     assert world.told() == []
     world.run(9, one)
     assert world.told() == [("self:sweeper", "firing")]
+
+
+@pytest.mark.parametrize("every", [8, 19])
+def test_a_database_that_is_slow_hides_nobody(world: World, every: float) -> None:
+    """Each round takes so long that signs may have been kept from being left, and the next one as well, for ever."""
+    one = watching()
+    world.run(38, one, every=every)
+    world.silent = {"periodic", "beat", *(f"canary:{queue}" for queue in QUEUES)}
+    world.run(GRACE.total_seconds() + 30, one, every=every)
+    assert world.told() == [("self:beat", "firing")]
 
 
 def test_a_clock_that_is_set_back_blinds_nobody(world: World) -> None:
@@ -215,6 +227,32 @@ def test_a_database_without_room_is_told_while_it_answers(world: World) -> None:
     assert says in fake.sent()[0].alert.body
 
 
+class Stop(threading.Event):
+    """Set after so many waits, none of which takes any time."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self._left = waits
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_an_observer_that_cannot_tell_goes_on_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for the thread to tell in; its sweeper signs on, so that nobody would miss it."""
+    one, looks = Observer(), []
+
+    def look(at: float, _: str) -> None:
+        looks.append(at)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Observer, "_read", lambda *_: None)
+    monkeypatch.setattr(one._silence, "look", look)
+    one.run(Stop(4))
+    assert len(looks) == 2
+
+
 def test_asking_for_room_leaves_nothing_behind(transactional_db: None) -> None:
     """It is asked every few seconds, with what memory it has set for one transaction only."""
     before = _work_memory()
@@ -236,6 +274,78 @@ def test_two_installations_do_not_share_an_alert(world: World, settings: Setting
     assert Silence()._id("") == ours
     settings.SECRET_KEY = "of another installation"
     assert Silence()._id("") != ours
+
+
+@pytest.fixture
+def met(world: World, monkeypatch: pytest.MonkeyPatch) -> refusals.Refusals:
+    """What this process has been refused: nothing yet."""
+    fresh = refusals.Refusals()
+    monkeypatch.setattr(refusals, "note", fresh.note)
+    monkeypatch.setattr(refusals, "lasting", fresh.lasting)
+    monkeypatch.setattr(refusals, "time", observer.time)
+    return fresh
+
+
+def test_a_sweeper_that_is_dead_for_days_is_not_in_order_again(world: World) -> None:
+    """The clean-up took its last sign, and with that it was no part any more."""
+    Host.objects.create(name="near", engine_kind="fake", address="fake://near", queue="rack-7")
+    world.signs(timezone.now())
+    hosts.beat("sweep.rack-7:there:1", timezone.now() - timedelta(hours=25))
+    world.silent = {"watch:near"}
+    one = watching()
+    world.run(6, one)
+    assert ("self:sweeper:rack-7", "firing") in world.told()
+    prune(timezone.now())
+    world.run(6, one)
+    assert Trouble.objects.filter(key="down:sweeper:rack-7", resolved_at=None).exists()
+    assert "resolved" not in [kind for _, kind in world.told()]
+
+
+def test_the_outer_heartbeat_is_not_sent_while_the_database_cannot_write(
+    world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings, met: refusals.Refusals
+) -> None:
+    """All parts sign then, in old room; nobody outside would hear of it. Who answers `/readyz` reads that, too."""
+    settings.SELFHEAL_HEARTBEAT_URL = "http://127.0.0.1:1/secret"
+    sent: list[datetime] = []
+    monkeypatch.setattr(heartbeat, "_ping", lambda _: sent.append(timezone.now()))
+    one = Observer(pings=True)
+    world.run(6, one)
+    assert len(sent) == 1
+    assert refusals.said(timezone.now()) == ""
+    assert Heartbeat.objects.filter(name=refusals.SIGN).exists(), "a row that is yet to come may find no room"
+    for _ in range(30):
+        refusals.note(OperationalError("could not extend file: No space left"), timezone.now().timestamp())
+        world.run(3, one)
+    assert len(sent) == 1
+    assert "could not extend file" in refusals.said(timezone.now())
+    world.run(60, one)
+    assert len(sent) == 2
+    assert refusals.said(timezone.now()) == ""
+
+
+def test_the_outer_heartbeat_that_failed_is_soon_another_ones_to_send(
+    world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """A sweeper without a way out would take each second turn; by itself it tries again a little later."""
+    settings.SELFHEAL_HEARTBEAT_URL = "http://127.0.0.1:1/secret"
+    begun: list[tuple[object, ...]] = []
+    threads = SimpleNamespace(Thread=lambda args, **_: SimpleNamespace(start=lambda: begun.append(args)))
+    monkeypatch.setattr(heartbeat, "threading", threads)
+    monkeypatch.setattr(heartbeat, "_failed", [])
+    monkeypatch.setattr(heartbeat, "_ping", lambda _: "ConnectError")
+    heartbeat.ping_if_due(True, timezone.now())
+    world.traveller.shift(timedelta(seconds=2))
+    heartbeat._call(*begun.pop())
+    slot = Heartbeat.objects.get(name=heartbeat.SLOT)
+    minute = timedelta(seconds=settings.SELFHEAL_HEARTBEAT_EVERY)
+    assert slot.at + minute == timezone.now() + timedelta(seconds=10)
+    for seconds, calls in ((11, 0), (5, 1)):
+        world.traveller.shift(timedelta(seconds=seconds))
+        heartbeat.ping_if_due(True, timezone.now())
+        assert len(begun) == calls
+    monkeypatch.setattr(heartbeat, "_ping", lambda _: "")
+    heartbeat._call(*begun.pop())
+    assert Heartbeat.objects.get(name=heartbeat.SLOT).at == timezone.now()
 
 
 def test_the_outer_heartbeat_is_sent_while_all_is_well(

@@ -95,6 +95,28 @@ def test_the_others_are_left_alone(starts: Starts) -> None:
     starts.end()
 
 
+def test_one_that_cannot_be_started_is_tried_again(starts: Starts) -> None:
+    """A machine that has no memory for a process just now costs that process a pause, and the others nothing."""
+    refusals: list[Exception] = [
+        BlockingIOError("Resource temporarily unavailable"),
+        subprocess.SubprocessError("Exception occurred in preexec_fn."),
+    ]
+
+    def start(program: Program) -> subprocess.Popen[bytes]:
+        if program.name == "broken" and refusals:
+            raise refusals.pop(0)
+        return starts(program)
+
+    keeper = Keeper([Program("broken", STAYS), Program("stays", STAYS)], start)
+    counts = []
+    for now in (0.0, 0.9, 1.0, 2.9, 3.0):
+        keeper.look(now)
+        counts.append(len(starts.started))
+    assert counts == [1, 1, 1, 1, 2]
+    assert all(process.poll() is None for process in starts.started)
+    starts.end()
+
+
 def test_one_that_does_not_listen_is_killed(starts: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop ends in time, whatever a process does with SIGTERM."""
     monkeypatch.setattr(processes, "STOP_SECONDS", 0.3)

@@ -17,7 +17,7 @@ from healing import tasks
 from healing.api import readiness
 from healing.models import Heartbeat, Host
 from healing.pipeline import liveness
-from healing.store import hosts, signs
+from healing.store import hosts, refusals, signs
 from tests.integration.loop.timeline import BEGIN
 from tests.integration.runtime.signing import QUEUES, World
 
@@ -114,6 +114,26 @@ def test_readyz_tells_which_part_is_silent_and_what_to_do(
     assert (part["ok"], part["age"]) == (False, 30.0)
     assert "celery -A selfheal_project worker -Q heal" in part["what_to_do"]
     assert [name for name, one in found["parts"].items() if not one["ok"]] == ["queue:heal"]
+
+
+def test_readyz_tells_of_a_database_that_cannot_write(
+    world: World, client: Client, asked: Callable[[Callable[[], Any]], None]
+) -> None:
+    """It answers, and the parts go on signing in old room: an observer that is refused notes it there for `/readyz`."""
+    world.run(3)
+    now = timezone.now()
+    refusals.show("could not extend file of db-7", now)
+    found = readiness._found(now)
+    asked(lambda: (now, found))
+    status, said = answer(client)
+    assert (status, said["parts"]["database"]["ok"]) == (503, False)
+    assert "Make room" in said["parts"]["database"]["what_to_do"]
+    assert "db-7" not in str(said) and "db-7" in readiness.readiness()[0].message
+    assert [name for name, one in said["parts"].items() if not one["ok"]] == ["database"]
+    later = now + timedelta(seconds=refusals.OVER + 1)
+    over = readiness._found(later)
+    asked(lambda: (now, over))
+    assert answer(client)[0] == 200
 
 
 def test_readyz_says_nothing_that_is_for_those_who_logged_in(

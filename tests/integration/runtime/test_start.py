@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from healing.models import Host
 from selfheal_project.up import hosts
 from selfheal_project.up.admin_user import ensure_admin
-from selfheal_project.up.broker import broker_answers
+from selfheal_project.up.broker import look_for_broker
 from selfheal_project.up.errors import StartRefused
 from selfheal_project.up.place import HomeLock, bound_socket, port_is_free, writable_home
 from tests.testbed.containers import Containers
@@ -189,15 +189,21 @@ def test_an_unreadable_socket(closed_socket: Path) -> None:
 
 
 def test_a_broker_that_does_not_answer() -> None:
-    """A wrong broker is said at the start, without its password, and does not hang."""
-    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
-    with pytest.raises(
-        StartRefused, match=r"The broker redis://:\*\*@127.0.0.1:\d+/0 does not answer"
-    ) as refused:
-        broker_answers(url)
+    """It is said at the start, without its password and without hanging, and is no reason not to start."""
+    port = free_port()
+    told = look_for_broker(f"redis://:secret@127.0.0.1:{port}/0")
+    assert told.startswith(f"redis://:**@127.0.0.1:{port}/0 does not answer")
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock", "redis://:secret@127.0.0.1:6379/first"])
+def test_an_address_of_no_broker(url: str) -> None:
+    """What no waiting mends is refused in a sentence, without the password."""
+    with pytest.raises(StartRefused, match=r"The broker .* cannot be used \(.*\); mend CELERY") as refused:
+        look_for_broker(url)
     assert "secret" not in str(refused.value)
 
 
 def test_a_broker_that_answers(redis_url: str) -> None:
-    """A running Redis is accepted and named."""
-    assert broker_answers(redis_url).startswith("redis://")
+    """A running Redis is accepted and named, and nothing else is said of it."""
+    assert look_for_broker(redis_url) == redis_url

@@ -245,6 +245,19 @@ def test_quarantine_outlasts_rest(snapshot: Any) -> None:
     assert (detection.change, detection.status.lifecycle) == (None, Lifecycle.QUARANTINED)
 
 
+def test_an_exit_in_quarantine_is_no_known_failure_before_it_was_judged() -> None:
+    """What is only waited with, while the engine goes first, is then taken for a stop by hand: told once, and no trial."""
+    status = healthy_status(**QUARANTINE, quarantine_until=at(-1), consecutive_failures=2)
+    away = {"stream_since": at(-5)}
+    waiting = look(exited(143), status, **away, grace_until=at(1))
+    assert (waiting.change, waiting.status.lifecycle) == (None, Lifecycle.QUARANTINED)
+    left = look(exited(143), waiting.status, **away, now=at(2))
+    assert kind(left) is ChangeKind.LEFT_ALONE
+    assert look(exited(143), left.status, **away, now=at(3)).change is None
+    started = look(unhealthy(started_at=at(4)), left.status, now=at(5))
+    assert (kind(started), started.status.stopped_by_hand_at) == (ChangeKind.FAILED, None)
+
+
 def test_the_message_carries_the_newest_output() -> None:
     """Of the health log the newest entry is told, on one line and not without end."""
     entries = tuple(HealthLogEntry(at(n), at(n), n, f"out\n {n} " + "x" * 999) for n in (-2, -1))

@@ -61,7 +61,34 @@ def test_a_start_alarms_nobody() -> None:
 def test_a_database_that_was_away_kept_everybody_from_leaving_signs() -> None:
     """All get the time for one, and who gives none is told 20 seconds later."""
     watch = Watch(BEGIN)
-    watch.could_not_see(LATER)
+    watch.could_not_see(LATER - timedelta(seconds=45), LATER)
     assert stopped(watch, part("beat", 45)) == []
     then = LATER + SILENT
     assert stopped(watch, part("beat", 65, now=then), now=then) == ["beat"]
+
+
+def slow_rounds(watch: Watch, seconds: float, since: datetime, until: datetime) -> list[datetime]:
+    """When beat, which has been silent all along, is told by rounds that take so long each."""
+    told, now = [], since
+    while now < until:
+        before, now = now, now + timedelta(seconds=seconds)
+        watch.could_not_see(before, now)
+        if stopped(watch, part("beat", 3600, now=now), now=now):
+            told.append(now)
+    return told
+
+
+def test_what_is_slow_for_ever_is_excused_for_a_minute() -> None:
+    """Else nobody is told anything while each round takes seconds; afterwards they are judged in all rounds."""
+    watch = Watch(BEGIN)
+    told = slow_rounds(watch, 8, LATER, LATER + 2 * GRACE)
+    assert LATER + GRACE <= told[0] <= LATER + GRACE + timedelta(seconds=16)
+    assert told == [told[0] + number * timedelta(seconds=8) for number in range(len(told))]
+    healed = LATER + 3 * GRACE
+    assert slow_rounds(watch, 8, healed, healed + GRACE) == [], "a new one, after a while without any"
+
+
+def test_what_lasts_long_is_excused_each_time() -> None:
+    """A machine that sleeps time and again; a database whose own silence is told each time."""
+    watch = Watch(BEGIN)
+    assert slow_rounds(watch, SILENT.total_seconds(), LATER, LATER + 5 * GRACE) == []
