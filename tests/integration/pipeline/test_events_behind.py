@@ -23,6 +23,8 @@ from tests.integration.loop.timeline import Timeline
 from tests.testbed.wait import until
 
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10"}
+EACH_ONCE = 12
+"""Sweeps of a second in which each is looked at, whatever its phase, which is made of its id."""
 
 pytestmark = pytest.mark.django_db
 
@@ -163,10 +165,10 @@ def test_an_end_that_the_engine_never_tells_is_found_by_polling(timeline: Timeli
     """Where the engine confirms that it has told all, nobody has stopped what ended without a word."""
     timeline.look_away()
     timeline.fake.exit("one", 137)
-    sweep_for(timeline, 3)
+    sweep_for(timeline, EACH_ONCE)
     assert timeline.calls_of("one") == []
     timeline._told.told_until = timeline.now
-    sweep_for(timeline, 6)
+    sweep_for(timeline, EACH_ONCE)
     assert [call.method for call in timeline.calls_of("one")] == ["start"]
 
 

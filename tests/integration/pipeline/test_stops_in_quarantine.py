@@ -11,6 +11,7 @@ from healing.engines.fake import Outcome
 from healing.models import Attempt, AttemptState, FailureRecord, HealthStatus, Stage
 from notifications.models import Notification
 from tests.integration.loop.timeline import Timeline
+from tests.integration.pipeline.test_stops_in_mid_heal import run_until
 
 LABELS = {"selfheal.enable": "true", "selfheal.check_interval": "10", "selfheal.quarantine_release": "300"}
 LEFT_ALONE = "web was found stopped and is left alone"
@@ -60,8 +61,7 @@ def test_a_stop_while_the_trial_is_verified_holds(timeline: Timeline) -> None:
     """Verification sees that it has ended, and not by whom: the next trial does not start it."""
     quarantined(timeline, healthcheck=False, released_in=10)
     timeline.fake.after_starts("web", Outcome())
-    timeline.run(25)
-    assert FailureRecord.objects.get(resolved_at=None).stage == Stage.VERIFY
+    run_until(timeline, FailureRecord.objects.filter(stage=Stage.VERIFY).exists)
     timeline.fake.stop_by_hand("web")
     timeline.run(900)
     assert [call.method for call in timeline.calls_of("web")] == ["start"]
