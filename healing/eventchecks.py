@@ -35,6 +35,9 @@ class EventChecks:
         self._threads, self._per_host = threads, per_host
         self._at_work: Counter[int] = Counter()
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Have a thread ready for the first event, which must not pay for what all of them need."""
         self._pool.submit(self._warm_up)
 
     def check(self, container: Container, event_at: datetime) -> None:
@@ -53,7 +56,6 @@ class EventChecks:
 
     @staticmethod
     def _warm_up() -> None:
-        """The first event must not pay for what all of them need."""
         try:
             warm_up()
             reach_broker()

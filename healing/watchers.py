@@ -42,6 +42,10 @@ class Supervisor:
             return host.queue in self._queues
         return settings.EMBEDDED or not host.queue
 
+    def begin(self) -> None:
+        """Be ready for the first event."""
+        self._checks.begin()
+
     def step(self) -> None:
         """One round: start, replace and stop watchers, and show that they live.
 
@@ -98,6 +102,7 @@ def _is_of(watcher: HostWatcher, host: Host) -> bool:
 def run(host_names: Iterable[str] | None, stop: threading.Event, queues: Iterable[str] = ()) -> None:
     """Watch the named hosts, or those of these queues, until `stop` is set; see `Supervisor`."""
     supervisor = Supervisor(host_names, queues)
+    supervisor.begin()
     if not (
         settings.EMBEDDED or queues
     ):  # in one process the sweeper's is enough, and those near engines may reach nobody

@@ -11,7 +11,7 @@ from django.db import transaction
 from healing.core.alertnames import AlertName
 from healing.core.wording import storable
 from healing.models import DeadLetter
-from healing.pipeline import alert_details
+from healing.pipeline.self_alerts import about_ourselves
 from healing.store import troubles
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
@@ -98,12 +98,5 @@ def look_after(now: datetime) -> None:
 def _alert(
     level: AlertLevel, title: str, body: str, kind: AlertKind, queue: str, details: dict[str, str]
 ) -> Alert:
-    return Alert(
-        level=level,
-        title=title,
-        body=body,
-        kind=kind,
-        alertname=AlertName.DEAD_LETTER.value,
-        alert_key=f"self:{TROUBLE}{queue}",
-        details={**details, "path": alert_details.page("deadletter")},
-    )
+    name, key = AlertName.DEAD_LETTER, f"{TROUBLE}{queue}"
+    return about_ourselves(name, key, level, title, body, kind=kind, details=details, page="deadletter")

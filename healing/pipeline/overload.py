@@ -15,7 +15,7 @@ from healing.core.alertnames import AlertName
 from healing.core.queues import CHECKS, near
 from healing.core.shedding import LATE, RANKS, SHARE, Level, is_shed, lateness, level
 from healing.models import Overload
-from healing.pipeline import alert_details
+from healing.pipeline.self_alerts import about_ourselves
 from healing.store import overload, troubles
 from healing.store.overload import Late, Shards
 from notifications import direct
@@ -120,12 +120,5 @@ def _over(row: Overload) -> Alert:
 def _alert(
     row: Overload, alert_level: AlertLevel, title: str, body: str, kind: AlertKind, details: dict[str, str]
 ) -> Alert:
-    return Alert(
-        level=alert_level,
-        title=title,
-        body=body,
-        kind=kind,
-        alertname=AlertName.SELFHEAL_OVERLOADED.value,
-        alert_key=f"self:overload:{near(CHECKS, row.queue)}",
-        details={**details, "path": alert_details.page("overload")},
-    )
+    name, key = AlertName.SELFHEAL_OVERLOADED, f"overload:{near(CHECKS, row.queue)}"
+    return about_ourselves(name, key, alert_level, title, body, kind=kind, details=details, page="overload")

@@ -8,7 +8,8 @@ from typing import Any
 
 from healing.core.alertnames import AlertName
 from healing.core.liveness import Part
-from healing.pipeline import alert_details, liveness
+from healing.pipeline import liveness
+from healing.pipeline.self_alerts import about_ourselves
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 
 CLOCK = "clock:"
@@ -39,16 +40,9 @@ def about(
     details: Mapping[str, Any] | None = None,
 ) -> Alert:
     """About the part of this name; it is a symptom while one that it `needs` is told of."""
-    return Alert(
-        level=level,
-        title=title,
-        body=body,
-        kind=kind,
-        alertname=_alertname(name).value,
-        alert_key=f"self:{name}",
-        depends_on=tuple(f"self:{each}" for each in needs),
-        details={**(details or {}), "path": alert_details.page("trouble")},
-    )
+    depends_on = tuple(f"self:{each}" for each in needs)
+    what = _alertname(name)
+    return about_ourselves(what, name, level, title, body, kind=kind, depends_on=depends_on, details=details)
 
 
 def _alertname(name: str) -> AlertName:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from healing.core.alertnames import AlertName
 from healing.models import Host
-from healing.pipeline import alert_details
+from healing.pipeline.self_alerts import about_ourselves
 from healing.store import queues, statuses, troubles
 from notifications.core.alert import Alert, AlertKind, AlertLevel
 from notifications.outbox import write
@@ -87,12 +87,5 @@ def _text(queue: str, waiting: list[Host]) -> str:
 def _alert(
     queue: str, level: AlertLevel, title: str, body: str, kind: AlertKind, details: dict[str, str]
 ) -> Alert:
-    return Alert(
-        level=level,
-        title=title,
-        body=body,
-        kind=kind,
-        alertname=AlertName.QUEUE_UNSERVED.value,
-        alert_key=f"self:queue:{queue}",
-        details={**details, "path": alert_details.page("trouble")},
-    )
+    name = AlertName.QUEUE_UNSERVED
+    return about_ourselves(name, f"queue:{queue}", level, title, body, kind=kind, details=details)

@@ -305,7 +305,6 @@ def test_what_a_watchers_own_check_wakes_elsewhere_goes_there(
         heals.Next(Stage.DIAGNOSE, across.woken.pk, elsewhere=True),
     ]
     monkeypatch.setattr(eventchecks.check, "check_some", lambda *_, **__: found)
-    monkeypatch.setattr(eventchecks.EventChecks, "_warm_up", staticmethod(lambda: None))
     monkeypatch.setattr(eventchecks, "close_old_connections", lambda: None)  # it would close the test's own
     checks = eventchecks.EventChecks(threads=1)
     checks._run(across.back.container, clock.db_now())

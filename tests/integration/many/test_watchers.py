@@ -40,12 +40,6 @@ class Held(HostWatcher):
         """There is nothing to wait for."""
 
 
-@pytest.fixture(autouse=True)
-def cold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No checks are made here, so that their threads need no connection of their own."""
-    monkeypatch.setattr(EventChecks, "_warm_up", staticmethod(lambda: None))
-
-
 @pytest.fixture
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
     monkeypatch.setattr(watchers, "HostWatcher", Held)
@@ -130,7 +124,7 @@ def test_a_round_that_breaks_does_not_end_the_watcher(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In one process its end would be that of all of Selfheal; what broke is logged."""
-    stop, rounds = threading.Event(), []
+    stop, rounds, begun = threading.Event(), [], []
 
     def step(_: Supervisor) -> None:
         rounds.append(len(rounds))
@@ -140,9 +134,12 @@ def test_a_round_that_breaks_does_not_end_the_watcher(
 
     monkeypatch.setattr(Supervisor, "step", step)
     monkeypatch.setattr(watchers, "SUPERVISE_EVERY", 0.0)
+    monkeypatch.setattr(
+        EventChecks, "begin", lambda checks: begun.append(checks)
+    )  # it would read the database beside this test
     with caplog.at_level(logging.ERROR, logger="healing.watchers"):
         running = threading.Thread(target=watchers.run, args=(None, stop, ["rack-7"]), daemon=True)
         running.start()
         running.join(30.0)
-    assert len(rounds) == 2
+    assert (len(rounds), len(begun)) == (2, 1)
     assert [getattr(record, "action", "") for record in caplog.records] == ["watch_failed"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from unittest import mock
 
@@ -14,28 +13,19 @@ from healing.engines.fake import FakeEngine
 from healing.models import Attempt, AttemptState, Container, HealthStatus
 from healing.pipeline import check, diagnosing, restarting
 from tests.integration.loop.timeline import Timeline
+from tests.integration.pipeline.test_alert_details import started
 
 pytestmark = pytest.mark.django_db
 
 STOP_TIMEOUT = 90.0
-LABELS = {
-    "selfheal.enable": "true",
-    "selfheal.stop_timeout": f"{STOP_TIMEOUT:g}",
-    "selfheal.verify_timeout": "10",
-}
 
 
-@pytest.fixture
-def timeline(db: None) -> Iterator[Timeline]:
-    with Timeline() as made:
-        made.fake.add("web", labels=LABELS, healthcheck=True)
-        made.watch()
-        made.run(60)
-        yield made
-
-
-def intended(timeline: Timeline) -> int:
+def intended(timeline: Timeline, *, is_watched: bool = True) -> int:
     """A restart of web is decided, and not yet carried out."""
+    started(timeline, "web", stop_timeout=f"{STOP_TIMEOUT:g}", verify_timeout=10)
+    if not is_watched:
+        timeline.look_away()
+        timeline.run(90)
     timeline.fake.make_unhealthy("web")
     (found,) = check.check_some(timeline.host.pk, [Container.objects.get().pk], by_event=True)
     diagnosing.run(found.failure_id)
@@ -62,10 +52,7 @@ def test_a_stop_while_the_engine_was_called_in_vain_is_a_persons(
     timeline: Timeline, is_watched: bool
 ) -> None:
     """Nothing was sent, so the stop signal of that time and the exit are none of ours."""
-    if not is_watched:
-        timeline.look_away()
-        timeline.run(90)
-    failure_id = intended(timeline)
+    failure_id = intended(timeline, is_watched=is_watched)
 
     def connect(*_: object) -> None:
         timeline.fake.stop_by_hand("web")

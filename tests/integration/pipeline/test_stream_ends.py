@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake tells at once what it knows."""
-    monkeypatch.setattr(comeback, "TELLS_WITHIN", 0.2, raising=False)
+    monkeypatch.setattr(comeback, "TELLS_WITHIN", 0.2)
 
 
 @pytest.fixture
@@ -153,21 +153,21 @@ def test_an_engine_that_is_back_before_its_end_was_worked_off_has_stopped_its_co
     assert set(HealthStatus.objects.values_list("lifecycle", flat=True)) == {Lifecycle.RUNNING}
 
 
-def break_off(timeline: Timeline, kept: KeptStream) -> None:
-    """The stream breaks, and the engine goes on."""
+def stop_all_and_break_off(timeline: Timeline) -> None:
+    """A person stops what is watched, the stream breaks, and the engine goes on."""
+    kept = held(timeline)
+    for name in (WEB, ALWAYS):
+        timeline.fake.stop_by_hand(name)
     timeline.fake.unreachable(True)
     until(lambda: kept.has_ended, 10, "the stream has ended")
     timeline.fake.unreachable(False)
+    work_off(timeline, kept, 0.0)
+    timeline.run(180)
 
 
 def test_who_stops_all_just_before_the_stream_breaks_is_a_person(timeline: Timeline) -> None:
     """An engine that still knows its last event has not started anew."""
-    kept = held(timeline)
-    for name in (WEB, ALWAYS):
-        timeline.fake.stop_by_hand(name)
-    break_off(timeline, kept)
-    work_off(timeline, kept, 0.0)
-    timeline.run(180)
+    stop_all_and_break_off(timeline)
     assert timeline.calls_of(WEB) == timeline.calls_of(ALWAYS) == []
     assert lifecycle() == Lifecycle.STOPPED_BY_HAND
 
@@ -177,11 +177,6 @@ def test_what_runs_on_shows_that_its_engine_was_there(timeline: Timeline) -> Non
     """Also where nobody watches over it, and its engine has so much to tell that it forgets."""
     timeline.fake.add("unwatched")
     pass_by(timeline, 5)
-    kept = held(timeline)
-    for name in (WEB, ALWAYS):
-        timeline.fake.stop_by_hand(name)
-    break_off(timeline, kept)
-    work_off(timeline, kept, 0.0)
-    timeline.run(180)
+    stop_all_and_break_off(timeline)
     assert timeline.calls_of(WEB) == timeline.calls_of(ALWAYS) == []
     assert lifecycle() == Lifecycle.STOPPED_BY_HAND
