@@ -287,7 +287,7 @@ class HostWatcher:
             if event.kind is EventKind.START:
                 self._register(host, engine, event)
         else:
-            mark(container, event, self._comeback)
+            mark(container, event, self._comeback, self._memory.starts.get(event.container_id))
             if event.kind in HINTS and container.monitored and not is_our_doing(container, event):
                 self._check(container, event.at)
         self._cursor.move(event.at)

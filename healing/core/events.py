@@ -48,20 +48,27 @@ class EventStream(Iterator[Event]):
 
 @dataclass(frozen=True, slots=True)
 class StreamMemory:
-    """What a watcher remembers of one stream: recent stop signals by container, and the last death."""
+    """What a watcher remembers of one stream: recent stop signals and starts by container, and the last death."""
 
     stop_signals: Mapping[str, datetime] = field(default_factory=dict)
+    starts: Mapping[str, datetime] = field(default_factory=dict)
     last_die_at: datetime | None = None
 
 
 def remember(memory: StreamMemory, event: Event, stop_signal: str = "") -> StreamMemory:
-    """Note a stop signal or a death. `stop_signal` is the container's own."""
+    """Note a stop signal, a start or a death. `stop_signal` is the container's own."""
     if event.kind is EventKind.DIE:
         return replace(memory, last_die_at=event.at)
+    if event.kind is EventKind.START:
+        return replace(memory, starts=_and_recent(memory.starts, event))
     if event.kind is not EventKind.KILL or not is_stop_signal(event.signal, stop_signal):
         return memory
-    recent = {key: at for key, at in memory.stop_signals.items() if event.at - at < KEEP}
-    return replace(memory, stop_signals={**recent, event.container_id: event.at})
+    return replace(memory, stop_signals=_and_recent(memory.stop_signals, event))
+
+
+def _and_recent(known: Mapping[str, datetime], event: Event) -> Mapping[str, datetime]:
+    recent = {key: at for key, at in known.items() if event.at - at < KEEP}
+    return {**recent, event.container_id: event.at}
 
 
 def shutdown_began(memory: StreamMemory, ended_at: datetime) -> datetime | None:

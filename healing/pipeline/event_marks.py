@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db.models import Q
 
 from healing.core.lifecycle import is_stop_signal
@@ -23,11 +25,16 @@ def container_of(host: Host, event: Event) -> Container | None:
     return next((row for row in rows if row.engine_id == event.container_id), rows[0] if rows else None)
 
 
-def mark(container: Container, event: Event, comeback: Comeback | None) -> None:
-    """Note what only the event can tell: that somebody has unpaused or stopped the container, or its engine as it started."""
+def mark(
+    container: Container, event: Event, comeback: Comeback | None, started_at: datetime | None = None
+) -> None:
+    """Note what only the event can tell: that somebody has unpaused or stopped the container, or its engine as it started.
+
+    `started_at`: of its last start before the event, where this stream has told of it.
+    """
     if event.kind is EventKind.UNPAUSE:
         statuses.mark(container.pk, unpaused_at=event.at)
-    elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event):
+    elif event.kind is EventKind.KILL and _is_somebodys_stop(container, event, started_at):
         by_engine = comeback is not None and comeback.ended(container.pk, event.at)
         with settles_now():
             if by_engine:
@@ -42,7 +49,7 @@ def is_our_doing(container: Container, event: Event) -> bool:
     return caused and own_calls.our_call_covers(container.pk, event.at, slack=0.0)
 
 
-def _is_somebodys_stop(container: Container, event: Event) -> bool:
+def _is_somebodys_stop(container: Container, event: Event, started_at: datetime | None) -> bool:
     if event.container_id != container.engine_id or not is_stop_signal(event.signal, container.stop_signal):
         return False
-    return not own_calls.is_our_stop(container.pk, event.at, db_now())
+    return not own_calls.is_our_stop(container.pk, event.at, db_now(), started_at)

@@ -16,6 +16,8 @@ BEHIND = timedelta(seconds=30)
 """An engine's clock may be behind by so much; one that is farther off is told of."""
 STOP_ARRIVES = timedelta(seconds=0.5)
 """After the answer to a call its stop signal arrives no later than this."""
+START_IS_TOLD = timedelta(seconds=1)
+"""An engine tells of a start after its time."""
 
 
 def without_our_stop(container_id: int, before: Status, after: Status) -> Status:
@@ -49,18 +51,31 @@ def has_ended(container_id: int, snapshot: Snapshot) -> bool:
     return is_the_run and snapshot.finished_at <= (call.answered_at or _over_at(call))
 
 
-def is_our_stop(container_id: int, at: datetime, arrived_at: datetime) -> bool:
+def is_our_stop(
+    container_id: int, at: datetime, arrived_at: datetime, started_at: datetime | None = None
+) -> bool:
     """Whether a stop signal of that time, which has now arrived, was caused by an attempt of ours.
 
     An engine whose clock is behind dates it before the call: what arrives while that is made is ours as well.
+    `started_at`: of the start that the engine told of last before the signal. A restart stops first, and sends
+    no signal to what it has started.
     """
     if our_call_covers(container_id, at):
-        return True
+        return started_at is None or not _has_started(container_id, started_at)
     calls = Attempt.objects.filter(container_id=container_id, called_at__lte=arrived_at + TOLERANCE)
     call = calls.order_by("-called_at").first()
     if call is None or call.called_at is None or not call.called_at - BEHIND <= at <= call.called_at:
         return False
     return arrived_at <= (call.answered_at + STOP_ARRIVES if call.answered_at else _over_at(call))
+
+
+def _has_started(container_id: int, started_at: datetime) -> bool:
+    """Whether our newest call has led to that start: not the run that it was made for, by the engine's own times."""
+    calls = Attempt.objects.filter(container_id=container_id, called_at__lte=started_at)
+    call = calls.order_by("-called_at").first()
+    if call is None:
+        return False
+    return call.guard_started_at is None or started_at > call.guard_started_at + START_IS_TOLD
 
 
 def _over_at(call: Attempt) -> datetime:

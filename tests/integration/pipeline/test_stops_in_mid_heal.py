@@ -187,6 +187,32 @@ def test_what_our_own_call_has_stopped_is_started_again(
     assert FailureRecord.objects.get(is_found=True).action_result == ActionResult.SUCCESS
 
 
+@pytest.mark.parametrize("code", [2, 143])
+@pytest.mark.parametrize("failed_by", ["exit", "health"])
+def test_a_stop_after_our_start_and_before_our_answer_holds(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch, failed_by: str, code: int
+) -> None:
+    """A restart sends no signal to what it has started. One that comes before the program begins ends it with code 2."""
+    running(timeline, backoff=0)
+    method = "start" if failed_by == "exit" else "restart"
+    ours = getattr(FakeEngine, method)
+
+    def and_a_person_stops_it(engine: FakeEngine, container_id: str, *times: float) -> None:
+        timeline._clock.shift(timedelta(seconds=0.2))
+        ours(engine, container_id, *times)
+        timeline._clock.shift(timedelta(seconds=0.01))
+        timeline.fake.stop_by_hand("web")
+        timeline.fake._world.find("web").exit_code = code
+        timeline._clock.shift(timedelta(seconds=0.01))
+
+    monkeypatch.setattr(FakeEngine, method, and_a_person_stops_it)
+    timeline.fake.exit("web", 1) if failed_by == "exit" else timeline.fake.make_unhealthy("web")
+    timeline.run(120)
+    assert touched(timeline) == [method]
+    assert HealthStatus.objects.get().lifecycle == Lifecycle.STOPPED_BY_HAND
+    assert FailureRecord.objects.get(is_found=True).resolved_at is not None
+
+
 @pytest.mark.parametrize("code", [0, 143])
 def test_what_our_own_call_has_stopped_is_started_again_where_nobody_saw_how_it_was_left(
     timeline: Timeline, monkeypatch: pytest.MonkeyPatch, code: int

@@ -56,6 +56,12 @@ def test_old_signals_are_forgotten() -> None:
     assert set(memory.stop_signals) == {"c0", "c1", "c2"}
 
 
+def test_the_last_start_of_each_is_remembered() -> None:
+    """By it a person's stop is told from that of a restart of ours, which stops before it starts."""
+    starts = [event(EventKind.START, seconds, name) for seconds, name in ((0, "a"), (100, "b"), (200, "b"))]
+    assert after(*starts).starts == {"b": at(200)}
+
+
 @pytest.mark.parametrize(
     "kind", [EventKind.KILL, EventKind.OOM, EventKind.CREATE, EventKind.STOP, EventKind.RESTART]
 )
