@@ -60,8 +60,9 @@ def is_our_stop(
     `started_at`: of the start that the engine told of last before the signal. A restart stops first, and sends
     no signal to what it has started.
     """
-    if our_call_covers(container_id, at):
-        return started_at is None or not _has_started(container_id, started_at)
+    covering = _covering(container_id, at)
+    if covering is not None:
+        return started_at is None or not _has_led_to(covering, started_at, at)
     calls = Attempt.objects.filter(container_id=container_id, called_at__lte=arrived_at + TOLERANCE)
     call = calls.order_by("-called_at").first()
     if call is None or call.called_at is None or not call.called_at - BEHIND <= at <= call.called_at:
@@ -69,11 +70,9 @@ def is_our_stop(
     return arrived_at <= (call.answered_at + STOP_ARRIVES if call.answered_at else _over_at(call))
 
 
-def _has_started(container_id: int, started_at: datetime) -> bool:
-    """Whether our newest call has led to that start: not the run that it was made for, by the engine's own times."""
-    calls = Attempt.objects.filter(container_id=container_id, called_at__lte=started_at)
-    call = calls.order_by("-called_at").first()
-    if call is None:
+def _has_led_to(call: Attempt, started_at: datetime, signal_at: datetime) -> bool:
+    """Whether this call had led to that start by then: not to the run that it was made for, by the engine's own times."""
+    if call.called_at is None or not call.called_at <= started_at <= signal_at:
         return False
     return call.guard_started_at is None or started_at > call.guard_started_at + START_IS_TOLD
 
@@ -87,11 +86,16 @@ def _over_at(call: Attempt) -> datetime:
 
 def our_call_covers(container_id: int, at: datetime, slack: float = 1.0) -> bool:
     """Whether an engine event of that time was caused by an attempt of ours; `slack` seconds for clocks that differ."""
+    return _covering(container_id, at, slack) is not None
+
+
+def _covering(container_id: int, at: datetime, slack: float = 1.0) -> Attempt | None:
     latest = at + timedelta(seconds=slack)
     calls = Attempt.objects.filter(container_id=container_id, called_at__isnull=False, called_at__lte=latest)
     call = calls.order_by("-called_at").first()
     if call is None or call.called_at is None:
-        return False
+        return None
     if call.answered_at is not None:
-        return at <= call.answered_at
-    return call.state in (AttemptState.CALLED, AttemptState.VERIFYING) and at <= _over_at(call)
+        return call if at <= call.answered_at else None
+    is_on_its_way = call.state in (AttemptState.CALLED, AttemptState.VERIFYING)
+    return call if is_on_its_way and at <= _over_at(call) else None

@@ -213,6 +213,30 @@ def test_a_stop_after_our_start_and_before_our_answer_holds(
     assert FailureRecord.objects.get(is_found=True).resolved_at is not None
 
 
+@pytest.mark.parametrize("error", [ActionFailed("address already in use"), ActionTimedOut("no answer")])
+def test_the_stop_signal_of_a_later_attempt_is_ours(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch, error: PluginError
+) -> None:
+    """The start that it follows is that of the attempt before: what it has stopped is started again."""
+    running(timeline, backoff=0)
+    restart = FakeEngine.restart
+
+    def stops_it_only(engine: FakeEngine, container_id: str, *times: float) -> None:
+        monkeypatch.setattr(FakeEngine, "restart", restart)
+        timeline._clock.shift(timedelta(seconds=0.2))
+        timeline.fake.stop_by_hand("web")
+        timeline._clock.shift(timedelta(seconds=1))
+        raise error
+
+    timeline.fake.make_unhealthy("web")
+    timeline.run(5)
+    monkeypatch.setattr(FakeEngine, "restart", stops_it_only)
+    timeline.fake.make_unhealthy("web")
+    timeline.run(300)
+    assert touched(timeline) == ["restart", "start"]
+    assert HealthStatus.objects.get().lifecycle == Lifecycle.RUNNING
+
+
 @pytest.mark.parametrize("code", [0, 143])
 def test_what_our_own_call_has_stopped_is_started_again_where_nobody_saw_how_it_was_left(
     timeline: Timeline, monkeypatch: pytest.MonkeyPatch, code: int
