@@ -29,6 +29,8 @@ BACKLOG = 20
 """Messages that are no backlog: what a busy second brings."""
 WINDOW, CEILING = 8, 64
 _CLOCKS = 0.1
+_UNDER_WAY = 5.0
+"""A call comes to the engine so soon after it is on record; the same container's next one comes later."""
 HEALED_ONCE = {"F4", "F5", "F6", "F7", "F8", "F10", "F14", "F15", "F20", "F21", "F22"}
 """Faults whose containers break once each and need one restart, whatever happens to us meanwhile."""
 
@@ -135,14 +137,41 @@ def _within_limits(world: World) -> str:
 
 
 def _too_many_at_once(world: World, host: Host) -> str:
-    """Whether a call was made beside more than the window had room for when it came."""
-    calls, cured, now = host.calls(world.begun), _cured_at(world, host), time.time()
-    for call in calls:
-        beside = sum(one.at <= call.at < (one.ended or now) for one in calls)
+    """Whether a call was made beside more than there was room for when it came.
+
+    First attempts share the window; those of containers at a later attempt in a row have one slot of their own.
+    """
+    later = _later_attempts(world, host)
+    repeated = [call for call in host.calls(world.begun) if _is_later(call, later)]
+    first = [call for call in host.calls(world.begun) if call not in repeated]
+    if _most_at_once(repeated) > 1:
+        return f"{host.name}: {_most_at_once(repeated)} later attempts at once: {repeated}"
+    cured, now = _cured_at(world, host), time.time()
+    for call in first:
+        beside = sum(one.at <= call.at < (one.ended or now) for one in first)
         room = WINDOW + bisect.bisect(cured, call.at + _CLOCKS)
         if beside > room:
             return f"{host.name}: {beside} calls at once at {call.at:.3f}, with room for {room}"
     return ""
+
+
+def _later_attempts(world: World, host: Host) -> list[tuple[str, float]]:
+    """The engine's ids and the times of call of all attempts that were not the first in a row of their container."""
+    rows = world.stack.rows(
+        "SELECT a.guard_engine_id AS id, extract(epoch FROM a.called_at) AS at FROM healing_attempt a"
+        " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
+        " WHERE h.name = ? AND a.called_at IS NOT NULL AND a.row_number > 1",
+        host.name,
+    )
+    return [(str(row["id"]), float(row["at"])) for row in rows]
+
+
+def _is_later(call: Asked, later: Iterable[tuple[str, float]]) -> bool:
+    """Whether such an attempt led to this call: its intent was on record just before."""
+    return any(
+        f"/containers/{engine_id}/" in call.line and -_CLOCKS < call.at - at < _UNDER_WAY
+        for engine_id, at in later
+    )
 
 
 def _cured_at(world: World, host: Host) -> list[float]:
