@@ -175,11 +175,11 @@ def _is_later(call: Asked, later: Iterable[tuple[str, float]]) -> bool:
 
 
 def _cured_at(world: World, host: Host) -> list[float]:
-    """Each verified heal opens the window by one, whosever it is: an engine that died takes all its containers along."""
+    """Each verified heal of a first attempt opens the window by one: an engine that died takes all its containers along."""
     rows = world.stack.rows(
         "SELECT extract(epoch FROM a.ended_at) AS at FROM healing_attempt a"
         " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
-        " WHERE h.name = ? AND a.state = 'succeeded' ORDER BY a.ended_at",
+        " WHERE h.name = ? AND a.state = 'succeeded' AND a.row_number <= 1 ORDER BY a.ended_at",
         host.name,
     )
     return [float(row["at"]) for row in rows]
