@@ -58,7 +58,7 @@ def test_28_a_container_whose_network_was_replaced_is_recreated(stack: Stack, ma
     app = made.run(
         "client",
         labels=quick(),
-        healthcheck=healthcheck(HAS_NETWORK),
+        healthcheck=healthcheck(HAS_NETWORK, retries=12),  # six seconds, so that the new one is there first
         network_mode=f"container:{parent}",
     )
     made.wait_health(app, "healthy")
