@@ -17,7 +17,7 @@ BEHIND = timedelta(seconds=30)
 STOP_ARRIVES = timedelta(seconds=0.5)
 """After the answer to a call its stop signal arrives no later than this."""
 START_IS_TOLD = timedelta(seconds=1)
-"""An engine tells of a start after its time."""
+"""The event of a start comes no later than this after the time that the engine gives the run."""
 
 
 def without_our_stop(container_id: int, before: Status, after: Status) -> Status:

@@ -7,7 +7,6 @@ never writes.
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import json
 import os
@@ -17,9 +16,9 @@ from pathlib import Path
 
 from tests.faults import audit, told
 from tests.faults.hosts import CHECK_EVERY, Host, Target
+from tests.faults.limits import CLOCKS, Later, most_at_once, too_many_at_once
 from tests.faults.told import ENDS_WITHIN
 from tests.faults.world import World, seed
-from tests.testbed.proxy import Asked
 from tests.testbed.wait import NotInTimeError, until
 
 RECORD = "FAULT_RECORD"
@@ -27,10 +26,7 @@ RECORD = "FAULT_RECORD"
 BACKLOG_GONE = 60.0
 BACKLOG = 20
 """Messages that are no backlog: what a busy second brings."""
-WINDOW, CEILING = 8, 64
-_CLOCKS = 0.1
-_UNDER_WAY = 5.0
-"""A call comes to the engine so soon after it is on record; the same container's next one comes later."""
+CEILING = 64
 HEALED_ONCE = {"F4", "F5", "F6", "F7", "F8", "F10", "F14", "F15", "F20", "F21", "F22"}
 """Faults whose containers break once each and need one restart, whatever happens to us meanwhile."""
 
@@ -114,10 +110,10 @@ def _one_call_an_attempt(world: World) -> str:
         attempts = world.stack.attempts(target.name)
         begun = sorted(row["called_at"].timestamp() for row in attempts if row["called_at"] is not None)
         edges = [*begun, float("inf")]
-        if any(at < edges[0] - _CLOCKS for at in calls):
+        if any(at < edges[0] - CLOCKS for at in calls):
             return f"{target.name}: a call at {calls[0]:.3f} without an attempt on record ({begun})"
         for low, high in itertools.pairwise(edges):
-            number = sum(low - _CLOCKS <= at < high - _CLOCKS for at in calls)
+            number = sum(low - CLOCKS <= at < high - CLOCKS for at in calls)
             if number > 1:
                 return f"{target.name}: {number} calls for one attempt (calls {calls}, attempts {begun})"
     return ""
@@ -130,33 +126,14 @@ def _within_limits(world: World) -> str:
             if over - first < target.restart_window:
                 return f"{target.name}: more than {target.max_restarts} calls in {over - first:.0f} s"
     for host in world.hosts:
-        if too_many := _too_many_at_once(world, host):
-            return too_many
-    total = sum(_most_at_once(host.calls(world.begun)) for host in world.hosts)
+        calls = host.calls(world.begun)
+        if wrong := too_many_at_once(calls, _later_attempts(world, host), _cured_at(world, host)):
+            return f"{host.name}: {wrong}"
+    total = sum(most_at_once(host.calls(world.begun)) for host in world.hosts)
     return f"{total} calls at once" if total > CEILING else ""
 
 
-def _too_many_at_once(world: World, host: Host) -> str:
-    """Whether a call was made beside more than there was room for when it came.
-
-    First attempts share the window; those of containers at a later attempt in a row have one slot of their own.
-    """
-    later = _later_attempts(world, host)
-    repeated = [call for call in host.calls(world.begun) if _is_later(call, later)]
-    first = [call for call in host.calls(world.begun) if call not in repeated]
-    if _most_at_once(repeated) > 1:
-        return f"{host.name}: {_most_at_once(repeated)} later attempts at once: {repeated}"
-    cured, now = _cured_at(world, host), time.time()
-    for call in first:
-        beside = sum(one.at <= call.at < (one.ended or now) for one in first)
-        room = WINDOW + bisect.bisect(cured, call.at + _CLOCKS)
-        if beside > room:
-            return f"{host.name}: {beside} calls at once at {call.at:.3f}, with room for {room}"
-    return ""
-
-
-def _later_attempts(world: World, host: Host) -> list[tuple[str, float]]:
-    """The engine's ids and the times of call of all attempts that were not the first in a row of their container."""
+def _later_attempts(world: World, host: Host) -> list[Later]:
     rows = world.stack.rows(
         "SELECT a.guard_engine_id AS id, extract(epoch FROM a.called_at) AS at FROM healing_attempt a"
         " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
@@ -166,16 +143,8 @@ def _later_attempts(world: World, host: Host) -> list[tuple[str, float]]:
     return [(str(row["id"]), float(row["at"])) for row in rows]
 
 
-def _is_later(call: Asked, later: Iterable[tuple[str, float]]) -> bool:
-    """Whether such an attempt led to this call: its intent was on record just before."""
-    return any(
-        f"/containers/{engine_id}/" in call.line and -_CLOCKS < call.at - at < _UNDER_WAY
-        for engine_id, at in later
-    )
-
-
 def _cured_at(world: World, host: Host) -> list[float]:
-    """Each verified heal of a first attempt opens the window by one: an engine that died takes all its containers along."""
+    """When heals of first attempts were verified, whosever: an engine that died takes all its containers along."""
     rows = world.stack.rows(
         "SELECT extract(epoch FROM a.ended_at) AS at FROM healing_attempt a"
         " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
@@ -183,12 +152,6 @@ def _cured_at(world: World, host: Host) -> list[float]:
         host.name,
     )
     return [float(row["at"]) for row in rows]
-
-
-def _most_at_once(calls: list[Asked]) -> int:
-    now = time.time()
-    edges = [(asked.at, 1) for asked in calls] + [(asked.ended or now, -1) for asked in calls]
-    return max(itertools.accumulate(step for _, step in sorted(edges)), default=0)
 
 
 def _healthy_untouched(world: World) -> str:
