@@ -40,6 +40,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     wrong = [section for section in (_seen(request, *part) for part in _WRONG) if section]
     lately = _seen(request, FailureRecord, _lately)
     return context | {
+        "title": "What is wrong now",
         "is_well": not wrong,
         "in_short": _in_short(request, wrong),
         "sections": [*wrong, lately] if lately else wrong,

@@ -44,6 +44,7 @@ def test_nothing_is_wrong(admin_client: Client) -> None:
     make_container("left", monitored=False)
     response = admin_client.get(INDEX)
     assert response.context["is_well"]
+    assert response.context["title"] == "What is wrong now"
     assert "Nothing is wrong. Supervised containers: 2 running, 1 finished." in response.content.decode()
     assert titles(admin_client) == ["Ended last"]
 
