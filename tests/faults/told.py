@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+from tests.faults.sink import Received
 from tests.faults.world import World
 from tests.testbed.wait import NotInTimeError, until
 
@@ -43,25 +45,44 @@ def _restarted_silently(world: World) -> list[str]:
 
 
 def _untold(world: World) -> list[str]:
+    """What is in the outbox and the receiver lacks. What was told directly has a state for each channel: the log may have
+    what the receiver refused.
+    """
+    rows = world.stack.rows(
+        "SELECT n.id, n.title, n.alert_key, n.host, n.state, n.reason, n.written_at, d.state AS receiver, d.answer, d.error"
+        " FROM notifications_notification n LEFT JOIN notifications_delivery d"
+        " ON d.notification_id = n.id AND d.message_id IS NULL AND d.channel_name = 'sink'"
+        " WHERE n.state <> 'skipped' AND extract(epoch FROM n.written_at) >= ?",
+        world.begun,
+    )
+    return [_shown(row) for row in lacking(rows, world.sink.received, world.begun)]
+
+
+def lacking(
+    rows: Sequence[dict[str, Any]], received: Sequence[Received], begun: float
+) -> list[dict[str, Any]]:
     """An alert is told by itself, or by a newer one about the same thing where that came before its turn, or by the word that it
     flaps, after which its begins and ends are not told one by one, or that its host does not answer, which mutes it.
     """
-    rows = world.stack.rows(
-        "SELECT id, title, alert_key, host, state, reason, written_at FROM notifications_notification"
-        " WHERE state <> 'skipped' AND extract(epoch FROM written_at) >= ?",
-        world.begun,
-    )
-    received = {message.id for message in world.sink.received}
-    newest = {
-        row["alert_key"]: row["written_at"] for row in sorted(rows, key=_age) if str(row["id"]) in received
-    }
-    told = world.sink.since(world.begun)
+    ids = {message.id for message in received}
+    newest = {row["alert_key"]: row["written_at"] for row in sorted(rows, key=_age) if str(row["id"]) in ids}
+    told = [message for message in received if message.at >= begun]
     flap = {message.key for message in told if message.flaps}
     down = {message.fields["host"] for message in told if message.key.startswith("host:")}
-    missing = [row for row in rows if str(row["id"]) not in received and row["alert_key"] not in flap]
+    missing = [row for row in rows if str(row["id"]) not in ids and row["alert_key"] not in flap]
     missing = [row for row in missing if row["state"] != "muted" or row["host"] not in down]
-    untold = [row for row in missing if row["state"] != "merged" or not _is_newer(newest, row)]
-    return [f"{row['title']} ({row['alert_key']} {row['state']}: {row['reason']})" for row in untold]
+    return [row for row in missing if not _is_overtaken(row) or not _is_newer(newest, row)]
+
+
+def _is_overtaken(row: dict[str, Any]) -> bool:
+    return "merged" in (row["state"], row["receiver"])
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return (
+        f"{row['title']} ({row['alert_key']} {row['state']}: {row['reason']}; written {row['written_at']};"
+        f" receiver {row['receiver']}: {row['answer']} {row['error']})"
+    )
 
 
 def _age(row: dict[str, Any]) -> Any:
