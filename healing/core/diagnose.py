@@ -59,6 +59,9 @@ _TEXT_CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
+_HELD = re.compile(r"\btask \S+ already exists|\.runtime\.\S+: file exists", re.I)
+"""What containerd says where an earlier start of the same container was cut short, such as by the engine's death."""
+
 _OWN_WORDS = ("missing image", "command not found")
 """Causes that a program's own log lines cannot tell: it may have looked for a file or a row of its own."""
 
@@ -147,6 +150,14 @@ def _out_of_memory(evidence: Evidence) -> Diagnosis | None:
     return Diagnosis("out of memory", text, FailureType.CONTAINER_ERROR)
 
 
+def _held_by_engine(evidence: Evidence) -> Diagnosis | None:
+    line = next((t for t in (evidence.start_error, evidence.snapshot.error) if t and _HELD.search(t)), None)
+    if line is None or evidence.snapshot.is_running:
+        return None
+    text = f"The engine still holds an earlier start of it ({_quoted(line)}). Remove and recreate it: no restart helps."
+    return Diagnosis("held by its engine", text, FailureType.CONTAINER_ERROR, AlertLevel.ERROR)
+
+
 def _text_cause(evidence: Evidence) -> Diagnosis | None:
     snapshot = evidence.snapshot
     engines, programs = [evidence.start_error, snapshot.error], []
@@ -163,7 +174,7 @@ def _text_cause(evidence: Evidence) -> Diagnosis | None:
 
 
 def _named(cause: str, line: str, evidence: Evidence) -> Diagnosis:
-    quoted = " ".join(line.split())[:300]
+    quoted = _quoted(line)
     if cause == "disk full":
         return Diagnosis(
             cause,
@@ -176,6 +187,10 @@ def _named(cause: str, line: str, evidence: Evidence) -> Diagnosis:
     if evidence.start_error or evidence.snapshot.error:
         kind = FailureType.CONTAINER_ERROR
     return Diagnosis(cause, f"{cause.capitalize()}: {quoted}", kind)
+
+
+def _quoted(line: str) -> str:
+    return " ".join(line.split())[:300]
 
 
 def _crash_loop(evidence: Evidence) -> Diagnosis | None:
@@ -253,6 +268,7 @@ _RULES = (
     _came_back,
     _engine_loop,
     _out_of_memory,
+    _held_by_engine,
     _text_cause,
     _crash_loop,
     _command_missing,

@@ -26,6 +26,11 @@ KNOWN_WITHIN = 60.0
 NEVER_LATER = 4 * CHECK_EVERY
 """Seconds between two looks: who asks an engine that hangs waits for 5 s, and behind it waits the next."""
 SILENT_HOSTS = 40
+HELD = "held by its engine"
+SETTLED = 200.0
+"""Seconds until a call without an answer has been verified, and the next one answered."""
+MID_START, TRIES = 0.1, 5
+"""Seconds from the request until the engine has begun and not ended; how often that moment is tried to be hit."""
 _ADD_HOSTS = """
 import json, sys
 from healing.models import Host
@@ -90,6 +95,36 @@ def test_f9_an_engine_is_killed(world: World) -> None:
     judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I8", longer=20)
     assert delay < ACTED_WITHIN, f"the other engine's container was restarted after {delay:.1f} s"
     assert _host_alerts(world, 1) == ["error firing", "info resolved"]
+
+
+def test_f9_an_engine_is_killed_in_mid_start(world: World) -> None:
+    """A container whose start its engine then holds for ever is given up within its budget, and people are told that only a new one helps (guard: the budget; the engine's words)."""
+    world.begin("F9")
+    held = next((one for number in range(TRIES) if (one := _cut_short(world, number))), None)
+    assert held, f"no start was held in {TRIES} tries\n{world.log()}"
+    wait(lambda: world.stack.lifecycle(held.name) == "quarantined", 60, world.log)
+    judged(world, "I1", "I2", "I3", "I4", "I5", "I6", "I8", longer=20)
+    told = [one.fields for one in world.sink.about(held.name, held.broken_at) if one.level == "critical"]
+    is_said = any(HELD in str(fields) for fields in told)
+    record(world, **{"the cause is told": is_said})
+    assert is_said, told
+    assert world.stack.found(held.name)["cause"] == HELD
+
+
+def _cut_short(world: World, number: int) -> Target | None:
+    """Kill the engine while it starts a container for Selfheal; the container, where it cannot be started any more."""
+    target = world.web(f"held{number}", host=1, max_restarts=3, found_stopped="heal")
+    target.crash()
+    wait(lambda: target.calls(target.broken_at), 30, world.log)
+    time.sleep(MID_START)
+    with inject.engine_dead(world.hosts[1].engine):
+        wait(lambda: _state(world, 1) == "down", 15, world.log)
+    wait(lambda: target.is_cured() or _is_held(world, target), SETTLED, world.log)
+    return target if _is_held(world, target) else None
+
+
+def _is_held(world: World, target: Target) -> bool:
+    return any("already exists" in row["answer"] for row in world.stack.attempts(target.name))
 
 
 def test_f10_an_engine_hangs(world: World) -> None:

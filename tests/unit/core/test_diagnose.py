@@ -52,6 +52,12 @@ def cause_of(snapshot: Any, failure_type: FailureType = STOPPED, **facts: Any) -
         (exited(126), {}, "command not found", "cannot be executed"),
         (exited(1), {"logs": ["bind: address already in use"]}, "port in use", "already in use"),
         (exited(1), {"logs": ["write: No space left on device"]}, "disk full", "No space left"),
+        (
+            exited(137),
+            {"start_error": "the engine answered 500: task d93ae463: already exists", "attempts_in_row": 3},
+            "held by its engine",
+            "remove and recreate it",
+        ),
         (exited(1), {"start_error": "Bind for :80 failed: port is already allocated"}, "port in use", ":80"),
         (exited(1), {"start_error": "No such image: web:1"}, "missing image", "web:1"),
         (
@@ -87,7 +93,12 @@ def test_causes(snapshot: Any, facts: Any, cause: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["GET /missing: not found", "image avatar.png not found", "exec of query: row not found"],
+    [
+        "GET /missing: not found",
+        "image avatar.png not found",
+        "exec of query: row not found",
+        "task 7: already exists",
+    ],
 )
 def test_an_applications_own_words_are_no_engine_errors(line: str) -> None:
     """What a program logs about its own business is not taken for a missing command or image."""
