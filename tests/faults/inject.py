@@ -23,6 +23,8 @@ from tests.testbed.engine import Engine
 from tests.testbed.paths import needed, new_folder, program
 from tests.testbed.services import PostgresServer, RedisServer
 
+ENGINE_BACK = 180.0
+"""Seconds that a killed engine may take to answer again: it ends its containers first, of which one may be half started."""
 _UNDO_SECONDS = 10.0
 
 
@@ -165,7 +167,7 @@ def engine_dead(engine: Engine) -> Iterator[None]:
     try:
         yield
     finally:
-        engine.start()
+        engine.start(timeout=ENGINE_BACK)
 
 
 @contextmanager

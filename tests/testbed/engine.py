@@ -36,10 +36,10 @@ class Engine:
         """A new low-level client; the caller closes it."""
         return docker.APIClient(base_url=self.host, version="auto", timeout=timeout)
 
-    def start(self) -> None:
+    def start(self, timeout: float = 60) -> None:
         """Start, or start again; returns when the API answers."""
         self.child = Child(self._command(), self.folder / "dockerd.log")
-        self.child.wait_ready(self._answers, timeout=60)
+        self.child.wait_ready(self._answers, timeout)
 
     def _command(self) -> list[str]:
         # No iptables rules: they are the machine's, and another engine on it may have its own. Containers reach

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.testbed.wait import until
+from tests.testbed.wait import NotInTimeError, until
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -64,7 +64,10 @@ class Child:
         def ready_or_ended() -> bool:
             return not self.running() or bool(ready())
 
-        until(ready_or_ended, timeout, f"{self.name} ready; its log ends: {self.tail()}", interval=0.02)
+        try:
+            until(ready_or_ended, timeout, f"{self.name} ready", interval=0.02)
+        except NotInTimeError as error:
+            raise NotInTimeError(f"{error}; its log ends:\n{self.tail()}") from error
         if not self.running():
             raise ChildProcessError(
                 f"{self.name} ended with status {self.process.returncode}; its log ends:\n{self.tail()}"
