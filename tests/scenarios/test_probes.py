@@ -14,7 +14,7 @@ PROBE = {"selfheal.probe.web": "http://:8080/"}
 def test_18_an_open_port_that_does_not_answer_is_hung(stack: Stack, made: Containers) -> None:
     """The port accepts and says nothing: found after failure_threshold of our own probes, healed, cause "hung"."""
     container, name = (
-        made.run("hung", faults.WEB, labels=quick(failure_threshold=2, check_timeout=1) | PROBE),
+        made.run("hung", faults.WEB, labels=quick(failure_threshold=2, check_timeout=3) | PROBE),
         made.name("hung"),
     )
     stack.wait_known(name)
