@@ -29,8 +29,8 @@ CALM = (4.0, 10.0)
 LOOP = ["sh", "-c", "test -e /tmp/broken && exit 1; trap 'exit 0' TERM; sleep 100000 & wait"]
 HOPELESS = {"max_restarts": 4, "restart_window": 3600, "backoff_initial": 15, "backoff_max": 60}
 """Its back-off spreads a small budget over the first two minutes, so that several faults come upon it."""
-SPARING = {"max_restarts": 12, "restart_window": 60, "backoff_max": 2}
-"""More than anything needs that a restart cures; what its engine holds for good has an end."""
+SPARING = {"max_restarts": 1000, "restart_window": 60, "backoff_max": 2}
+"""More than anything needs that a restart cures, and many in a row, as each breaks again."""
 HELD = "held by its engine"
 CALM_AFTER = 30.0
 """Seconds for which it is tried that after a while without faults all is acted on in time."""
