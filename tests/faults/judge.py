@@ -134,24 +134,24 @@ def _within_limits(world: World) -> str:
 
 
 def _later_attempts(world: World, host: Host) -> list[Later]:
-    rows = world.stack.rows(
-        "SELECT a.guard_engine_id AS id, extract(epoch FROM a.called_at) AS at FROM healing_attempt a"
-        " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
-        " WHERE h.name = ? AND a.called_at IS NOT NULL AND a.row_number > 1",
-        host.name,
-    )
-    return [(str(row["id"]), float(row["at"])) for row in rows]
+    return _attempts(world, host, "called_at", "a.row_number > 1")
 
 
 def _cured_at(world: World, host: Host) -> list[float]:
     """When heals of first attempts were verified, whosever: an engine that died takes all its containers along."""
+    verified = _attempts(world, host, "ended_at", "a.state = 'succeeded' AND a.row_number <= 1")
+    return [at for _, at in verified]
+
+
+def _attempts(world: World, host: Host, time_of: str, which: str) -> list[tuple[str, float]]:
+    """The engine's id of the container, and the time in that column, of a host's attempts that have one, in its order."""
     rows = world.stack.rows(
-        "SELECT extract(epoch FROM a.ended_at) AS at FROM healing_attempt a"
+        f"SELECT a.guard_engine_id AS id, extract(epoch FROM a.{time_of}) AS at FROM healing_attempt a"
         " JOIN healing_container c ON c.id = a.container_id JOIN healing_host h ON h.id = c.host_id"
-        " WHERE h.name = ? AND a.state = 'succeeded' AND a.row_number <= 1 ORDER BY a.ended_at",
+        f" WHERE h.name = ? AND a.{time_of} IS NOT NULL AND {which} ORDER BY a.{time_of}",
         host.name,
     )
-    return [float(row["at"]) for row in rows]
+    return [(str(row["id"]), float(row["at"])) for row in rows]
 
 
 def _healthy_untouched(world: World) -> str:

@@ -29,7 +29,7 @@ CALM = (4.0, 10.0)
 LOOP = ["sh", "-c", "test -e /tmp/broken && exit 1; trap 'exit 0' TERM; sleep 100000 & wait"]
 HOPELESS = {"max_restarts": 4, "restart_window": 3600, "backoff_initial": 15, "backoff_max": 60}
 """Its back-off spreads a small budget over the first two minutes, so that several faults come upon it."""
-SPARING = {"max_restarts": 1000, "restart_window": 60, "backoff_max": 2}
+GENEROUS = {"max_restarts": 1000, "restart_window": 60, "backoff_max": 2}
 """More than anything needs that a restart cures, and many in a row, as each breaks again."""
 HELD = "held by its engine"
 CALM_AFTER = 30.0
@@ -171,7 +171,7 @@ def test_f24_a_random_nemesis(world: World) -> None:
     """Whatever comes in whatever order, every invariant holds, and what is late lies beside a fault (guard: all of them)."""
     world.begin("F24")
     # A kill whose events were lost in an outage looks like a person's stop: here it is known that it is none.
-    limits = {**SPARING, "found_stopped": "heal"}
+    limits = {**GENEROUS, "found_stopped": "heal"}
     targets = [world.web(f"web{number}", number % 2, **limits) for number in range(6)]
     loop = world.plain("loops", LOOP, quarantine_release=0, found_stopped="heal", **HOPELESS)
     breakage, nemesis = Breakage(targets, seed()), Nemesis(world, SECONDS)

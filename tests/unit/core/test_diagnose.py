@@ -58,6 +58,14 @@ def cause_of(snapshot: Any, failure_type: FailureType = STOPPED, **facts: Any) -
             "held by its engine",
             "remove and recreate it",
         ),
+        (
+            exited(
+                128, error="mkdir /run/containerd/io.containerd.runtime.v2.task/moby/d47acb85: file exists"
+            ),
+            {},
+            "held by its engine",
+            "file exists",
+        ),
         (exited(1), {"start_error": "Bind for :80 failed: port is already allocated"}, "port in use", ":80"),
         (exited(1), {"start_error": "No such image: web:1"}, "missing image", "web:1"),
         (
