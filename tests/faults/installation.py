@@ -62,6 +62,7 @@ class Installation:
         wanted = programs("127.0.0.1", self.port, 0, "none")
         self._programs = {program.name: program for program in wanted if program.name not in skipped}
         self._kept: dict[str, _Kept] = {}
+        self._begun: dict[int, str] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
@@ -112,7 +113,9 @@ class Installation:
     def _run(self, kept: _Kept) -> Child:
         environ = {**self.environ, **kept.program.environ, **kept.environ}
         log = self.home / f"{kept.program.name}.log"
-        return Child(list(kept.program.argv), log, env=environ, cwd=PROJECT, start_new_session=True)
+        child = Child(list(kept.program.argv), log, env=environ, cwd=PROJECT, start_new_session=True)
+        self._begun[child.pid] = kept.program.name
+        return child
 
     def start_all(self) -> None:
         for name in self.parts:
@@ -141,10 +144,9 @@ class Installation:
         return self.pids(part)[0]
 
     def part_of(self, pid: int) -> str:
-        """The name of the part that has this process id; empty where none has."""
+        """The name of the part that has, or had, this process id; empty where none had."""
         with self._lock:
-            found = [name for name, kept in self._kept.items() if kept.child and kept.child.pid == pid]
-        return found[0] if found else ""
+            return self._begun.get(pid, "")
 
     def signal(self, number: int, *parts: str) -> None:
         """Send a signal to these parts, or to all."""

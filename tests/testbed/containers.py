@@ -121,8 +121,14 @@ class Containers:
         return int(self.client.exec_inspect(identity)["ExitCode"]), output.decode(errors="replace")
 
     def kill_from_outside(self, container: str, number: int = signal.SIGKILL) -> None:
-        """Signal the main process past the engine, as the kernel does; needs root and a local engine."""
-        os.kill(int(self.state(container)["Pid"]), number)
+        """Signal the main process past the engine, as the kernel does; needs root and a local engine.
+
+        Raise ProcessLookupError where it has ended: its id is 0 then, which would mean our own process group.
+        """
+        pid = int(self.state(container)["Pid"])
+        if pid <= 0:
+            raise ProcessLookupError(f"{container[:12]} has no process")
+        os.kill(pid, number)
 
     def wait_health(self, container: str, status: str, timeout: float = 20) -> None:
         until(

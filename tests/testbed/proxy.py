@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -34,11 +35,16 @@ class Rule:
 
 @dataclass
 class Asked:
-    """One request: its line, and from when to when it was under way, in seconds since 1970 (`ended` 0: it still is)."""
+    """One request: its line, and from when to when it was under way, in seconds since 1970 (`ended` 0: it still is).
+
+    `by`: the process that asked. `is_answered`: the engine said something.
+    """
 
     line: str
     at: float
     ended: float = 0.0
+    by: int = 0
+    is_answered: bool = False
 
 
 @dataclass
@@ -95,7 +101,7 @@ class EngineProxy:
                 data += chunk
             head, _, rest = data.partition(_HEAD_END)
             line = head.split(b"\r\n", 1)[0].decode()
-            asked = Asked(line, time.time())
+            asked = Asked(line, time.time(), by=_peer(client))
             self.requests.append(line)
             self.asked.append(asked)
             rule = self._matching(line)
@@ -103,7 +109,7 @@ class EngineProxy:
                 if rule is not None and rule.status:
                     client.sendall(_answer(rule.status, rule.message))
                 else:
-                    self._relay(client, _closing(head) + _HEAD_END + rest, rule)
+                    self._relay(client, _closing(head) + _HEAD_END + rest, rule, asked)
             finally:
                 asked.ended = time.time()
 
@@ -114,13 +120,14 @@ class EngineProxy:
                 return rule
         return None
 
-    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None) -> None:
+    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None, asked: Asked) -> None:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as engine:
             engine.connect(self.upstream.removeprefix("unix://"))
             engine.sendall(request)
             threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
             passed = 0
             while chunk := engine.recv(65536):
+                asked.is_answered = True
                 if rule is not None and rule.hold is not None and passed >= rule.after:
                     rule.hold.wait(120)
                 passed += 1
@@ -129,6 +136,12 @@ class EngineProxy:
                 client.sendall(chunk)
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
+
+
+def _peer(client: socket.socket) -> int:
+    """The id of the process at the other end."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

@@ -36,10 +36,9 @@ _numbers = count()
 
 
 @pytest.fixture(autouse=True)
-def separate(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def separate(settings: Any) -> None:
     """As in processes of their own."""
     settings.EMBEDDED = False
-    monkeypatch.setattr(worker_signs.Keeping, "_start", lambda self: None)
 
 
 @pytest.fixture

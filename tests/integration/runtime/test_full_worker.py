@@ -27,7 +27,6 @@ def steady(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The steady clock is moved with the world's; nothing is written but by `run`."""
     moved = SimpleNamespace(monotonic=lambda: timezone.now().timestamp())
     monkeypatch.setattr(worker_signs, "time", moved)
-    monkeypatch.setattr(Keeping, "_start", lambda self: None)
 
 
 def run(world: World, keeping: Keeping, seconds: float) -> None:
