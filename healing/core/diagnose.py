@@ -59,8 +59,11 @@ _TEXT_CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
-_HELD = re.compile(r"\btask \S+ already exists|\.runtime\.\S+: file exists", re.I)
-"""What containerd says where an earlier start of the same container was cut short, such as by the engine's death."""
+_HELD = re.compile(
+    r"\btask \S+ already exists|\.runtime\.\S+: file exists|container with (given )?id (already )?exists",
+    re.I,
+)
+"""What containerd, or runc, says where an earlier start of the same container was cut short, such as by the engine's death."""
 
 _OWN_WORDS = ("missing image", "command not found")
 """Causes that a program's own log lines cannot tell: it may have looked for a file or a row of its own."""
@@ -267,8 +270,8 @@ _RULES = (
     _network_parent,
     _came_back,
     _engine_loop,
-    _out_of_memory,
     _held_by_engine,
+    _out_of_memory,
     _text_cause,
     _crash_loop,
     _command_missing,

@@ -89,10 +89,10 @@ class Late(Rule):
 class Proxy(EngineProxy):
     """The testbed's, which keeps back answers; this one keeps back requests as well."""
 
-    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None, asked: Asked) -> None:
+    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None) -> None:
         if isinstance(rule, Late):
             rule.forwarded.wait(120)
-        super()._relay(client, request, rule, asked)
+        super()._relay(client, request, rule)
 
 
 @dataclass

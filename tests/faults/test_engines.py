@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.faults import inject
-from tests.faults.held import HELD, SETTLED, is_held
+from tests.faults.held import HELD, is_held
 from tests.faults.hosts import CHECK_EVERY, Target, new_target
 from tests.faults.judge import judged, record, state
 from tests.faults.lengths import wait
@@ -28,6 +28,8 @@ KNOWN_WITHIN = 60.0
 NEVER_LATER = 4 * CHECK_EVERY
 """Seconds between two looks: who asks an engine that hangs waits for 5 s, and behind it waits the next."""
 SILENT_HOSTS = 40
+SETTLED = 100.0
+"""Seconds until a call without an answer has been verified, and the next one answered."""
 MID_START, TRIES = 0.1, 5
 """Seconds from the request until the engine has begun and not ended; how often that moment is tried to be hit."""
 _ADD_HOSTS = """
@@ -115,7 +117,7 @@ def test_f9_an_engine_is_killed_in_mid_start(world: World) -> None:
 
 def _cut_short(world: World, number: int) -> Target | None:
     """Kill the engine while it starts a container for Selfheal; the container, where it cannot be started any more."""
-    target = world.web(f"held{number}", host=1, max_restarts=3, found_stopped="heal")
+    target = world.web(f"held{number}", host=1, max_restarts=3, found_stopped="heal", verify_timeout=20)
     target.crash()
     wait(lambda: target.calls(target.broken_at), 30, world.log)
     time.sleep(MID_START)

@@ -87,7 +87,7 @@ def test_f15_beat_dies_while_the_database_bounces(world: World) -> None:
         with inject.postgres_down(world.postgres):
             world.moment(5)
         target.break_health()
-        alarmed = wait_alarm(world, begun)
+        alarmed = wait_alarm(world, begun, "beat")
         world.sleep(5)
     ended = time.time()
     wait(lambda: about_ourselves(world, ended, "resolved"), 60, world.log)
@@ -164,7 +164,7 @@ def test_f22_the_disk_of_the_database_is_full(small: tuple[World, Path], stops: 
         if stops:
             _exhaust_log(session)
         target.break_health()
-        alarmed = wait_alarm(world, full)
+        alarmed = wait_alarm(world, full, "database")
         world.sleep(5)
     if server.child is not None and not server.child.running():
         server.start()

@@ -90,14 +90,14 @@ def test_f5_redis_hangs(world: World, person: Person) -> None:
 
 
 def test_f6_packets_to_redis_are_swallowed(world: World) -> None:
-    """No reset tells that the connection is dead: the canary alarms within 30 s, and all queues flow 60 s after (guard: socket timeouts and health checks of the broker's connections; alerts about ourselves go past the broker)."""
+    """No reset tells that the connection is dead: the dead-man's switch tells that the broker is silent within 30 s, and all queues flow 60 s after (guard: socket timeouts and health checks of the broker's connections; alerts about ourselves go past the broker)."""
     world.begin("F6")
     target = world.web()
     wait_armed(world)
     with inject.packets_dropped(world.redis.port):
         begun = time.time()
         target.break_health()
-        alarmed = wait_alarm(world, begun)
+        alarmed = wait_alarm(world, begun, "broker")
         world.sleep(begun + SWALLOWED - time.time())
     ended = time.time()
     wait(
@@ -148,7 +148,7 @@ def test_f22_redis_is_full(world: World) -> None:
     with inject.redis_full(world.redis):
         begun = time.time()
         target.break_health()
-        alarmed = wait_alarm(world, begun)
+        alarmed = wait_alarm(world, begun, "broker")
         world.sleep(10)
     record(world, **{"an alert": alarmed <= WITHIN})
     judged(world, "I1", "I2", "I3", "I4", "I6", "I7", "I8")

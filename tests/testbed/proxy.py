@@ -37,14 +37,13 @@ class Rule:
 class Asked:
     """One request: its line, and from when to when it was under way, in seconds since 1970 (`ended` 0: it still is).
 
-    `by`: the process that asked. `is_answered`: the engine said something.
+    `by` is the process that asked.
     """
 
     line: str
     at: float
     ended: float = 0.0
     by: int = 0
-    is_answered: bool = False
 
 
 @dataclass
@@ -109,7 +108,7 @@ class EngineProxy:
                 if rule is not None and rule.status:
                     client.sendall(_answer(rule.status, rule.message))
                 else:
-                    self._relay(client, _closing(head) + _HEAD_END + rest, rule, asked)
+                    self._relay(client, _closing(head) + _HEAD_END + rest, rule)
             finally:
                 asked.ended = time.time()
 
@@ -120,14 +119,13 @@ class EngineProxy:
                 return rule
         return None
 
-    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None, asked: Asked) -> None:
+    def _relay(self, client: socket.socket, request: bytes, rule: Rule | None) -> None:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as engine:
             engine.connect(self.upstream.removeprefix("unix://"))
             engine.sendall(request)
             threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
             passed = 0
             while chunk := engine.recv(65536):
-                asked.is_answered = True
                 if rule is not None and rule.hold is not None and passed >= rule.after:
                     rule.hold.wait(120)
                 passed += 1

@@ -59,6 +59,18 @@ def cause_of(snapshot: Any, failure_type: FailureType = STOPPED, **facts: Any) -
             "remove and recreate it",
         ),
         (
+            exited(137, oom_killed=True),
+            {"start_error": "the engine answered 500: task d93ae463: already exists"},
+            "held by its engine",
+            "remove and recreate it",
+        ),
+        (
+            exited(128, error="OCI runtime create failed: container with id exists: d47acb85: unknown"),
+            {},
+            "held by its engine",
+            "container with id exists",
+        ),
+        (
             exited(
                 128, error="mkdir /run/containerd/io.containerd.runtime.v2.task/moby/d47acb85: file exists"
             ),
