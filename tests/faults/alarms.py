@@ -29,13 +29,13 @@ def wait_armed(world: World) -> None:
     world.sleep(max(0.0, max(begun + ended) + ARMED - time.time()))
 
 
-def wait_alarm(world: World, since: float, part: str) -> float:
-    """Until it was told that this part of Selfheal is silent; after how many seconds. A late one is waited for too, so that it
+def wait_alarm(world: World, since: float, part: str = "") -> float:
+    """Until it was told that this part of Selfheal is silent, or any; after how many seconds. A late one is waited for too, so that it
     can be said how late.
     """
 
     def told() -> list[Received]:
-        return [one for one in about_ourselves(world, since) if one.key == f"self:{part}"]
+        return [one for one in about_ourselves(world, since) if not part or one.key == f"self:{part}"]
 
     wait(told, WITHIN + _PATIENCE, world.log)
     return told()[0].at - since

@@ -60,7 +60,7 @@ def record(world: World, **results: bool) -> None:
 
 
 def _verdict(world: World, invariants: Iterable[str], ended: float, longer: float) -> dict[str, str]:
-    waiting = _wait_for_backlog(world, ended + BACKLOG_GONE) if "I7" in invariants else ""
+    waiting = _wait_for_backlog(world) if "I7" in invariants else ""
     late = _wait_for_end(world, ended + ENDS_WITHIN + longer)
     found = {}
     for name in invariants:
@@ -72,15 +72,10 @@ def _verdict(world: World, invariants: Iterable[str], ended: float, longer: floa
     return found
 
 
-def _wait_for_backlog(world: World, latest: float) -> str:
+def _wait_for_backlog(world: World) -> str:
     """Until what has gathered in the broker is worked off; how much is left where it was not in time, or empty."""
     try:
-        until(
-            lambda: world.backlog() <= BACKLOG,
-            max(1.0, latest - time.time()),
-            "the backlog is gone",
-            interval=0.5,
-        )
+        until(lambda: world.backlog() <= BACKLOG, BACKLOG_GONE, "the backlog is gone", interval=0.5)
     except NotInTimeError:
         return f"{world.backlog()} messages still wait"
     return ""

@@ -148,7 +148,7 @@ def test_f22_redis_is_full(world: World) -> None:
     with inject.redis_full(world.redis):
         begun = time.time()
         target.break_health()
-        alarmed = wait_alarm(world, begun, "broker")
+        alarmed = wait_alarm(world, begun)
         world.sleep(10)
     record(world, **{"an alert": alarmed <= WITHIN})
     judged(world, "I1", "I2", "I3", "I4", "I6", "I7", "I8")
