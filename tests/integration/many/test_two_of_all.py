@@ -38,7 +38,13 @@ def parts(fleet: Fleet) -> Iterator[Parts]:
             parts.beat(f"beat-{number}")
         healthy = "healing_healthstatus WHERE status = 'healthy'"
         parts.wait(healthy, ENGINES * CONTAINERS, 90, "all containers are known as healthy")
+        until(lambda: _streams(parts) == 2 * ENGINES, 30, "both watchers have connected, and listed")
         yield parts
+
+
+def _streams(parts: Parts) -> int:
+    logs = [(parts.home / f"watch-{number}.log").read_text() for number in (1, 2)]
+    return sum(log.count("action=watch_connected") for log in logs)
 
 
 def _ticks(parts: Parts) -> int:
