@@ -48,13 +48,17 @@ def ensure_schedule() -> None:
 
 
 def _ensure(periodic: Periodic) -> None:
+    from django.core.exceptions import ValidationError
     from django_celery_beat.models import PeriodicTask
 
     ours = {"task": periodic.task, "queue": periodic.queue, "expire_seconds": periodic.expires}
     row = PeriodicTask.objects.filter(name=periodic.name).first()
     if row is None:
         defaults = {"interval": _interval(periodic.every), **ours}
-        row, created = PeriodicTask.objects.get_or_create(name=periodic.name, defaults=defaults)
+        try:
+            row, created = PeriodicTask.objects.get_or_create(name=periodic.name, defaults=defaults)
+        except ValidationError:  # its own check before the database's: another beat has made it meanwhile
+            row, created = PeriodicTask.objects.get(name=periodic.name), False
         if created:
             return
     if periodic.follows_settings:

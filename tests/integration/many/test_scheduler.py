@@ -154,3 +154,20 @@ def test_the_first_change_is_one(settings: Any) -> None:
     PeriodicTask.objects.update(last_run_at=datetime.now(UTC) - timedelta(hours=1))
     beat.round()
     assert beat.ticks() == 1
+
+
+def test_two_beats_that_start_together_both_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finds no schedule and makes it; the later one takes the earlier one's."""
+    PeriodicTask.objects.all().delete()
+    make = PeriodicTask.objects.get_or_create
+
+    def after_the_other(**fields: Any) -> object:
+        make(**fields)
+        PeriodicTask(name=fields["name"], **fields["defaults"]).save()
+        raise AssertionError("saved twice")
+
+    monkeypatch.setattr(PeriodicTask.objects, "get_or_create", after_the_other)
+    ensure_schedule()
+    names = list(PeriodicTask.objects.values_list("name", flat=True))
+    assert names
+    assert len(names) == len(set(names))
